@@ -1,0 +1,58 @@
+"""Every error that streamrec raises on purpose.
+
+::
+
+    StreamrecError
+    ├── ConfigError          a setting is missing, unknown or contradicts another
+    ├── InvalidMessage       bytes from outside that are not a valid event
+    ├── ModelError           an encoder cannot be built, loaded or does not match its digest
+    ├── VectorIndexError     the vector index was used against its rules (dimension, model digest)
+    ├── StoreUnavailable     Redis cannot be reached or refuses; the work may be tried again
+    ├── BrokerUnavailable    Kafka cannot be reached or refuses; the work may be tried again
+    ├── DataError            a data set given to the demo or to replay cannot be read
+    └── LocalStackError      the embedded broker or Redis did not start
+
+Third-party errors are translated where they arise. Every message ends with what to do next.
+"""
+
+from __future__ import annotations
+
+
+class StreamrecError(Exception):
+    """The root; catch it to catch whatever streamrec raises on purpose."""
+
+
+class ConfigError(StreamrecError):
+    """A setting is missing, unknown or contradicts another."""
+
+
+class InvalidMessage(StreamrecError):  # noqa: N818 - the name is what the dead-letter reason says
+    """Bytes from outside are not a valid event; ``reason`` is what the dead letter carries."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ModelError(StreamrecError):
+    """An encoder cannot be built or loaded, or does not match its digest."""
+
+
+class VectorIndexError(StreamrecError):
+    """The vector index was used against its rules (dimension, model digest)."""
+
+
+class StoreUnavailable(StreamrecError):  # noqa: N818 - a state of the world, not a mistake
+    """Redis cannot be reached or refuses; the work may be tried again."""
+
+
+class BrokerUnavailable(StreamrecError):  # noqa: N818 - a state of the world, not a mistake
+    """Kafka cannot be reached or refuses; the work may be tried again."""
+
+
+class DataError(StreamrecError):
+    """A data set given to the demo or to replay cannot be read."""
+
+
+class LocalStackError(StreamrecError):
+    """The embedded broker or Redis did not start."""
