@@ -1,0 +1,181 @@
+"""One frozen settings object; the environment is read once, at start, by ``Settings.load``.
+
+Every setting can be given as an environment variable (``STREAMREC_REDIS__URL``) or in the TOML file that ``STREAMREC_CONFIG`` names;
+the environment wins. Classes of the library take their section or plain numbers, never the whole.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from streamrec.errors import ConfigError
+
+
+class Section(BaseModel):
+    """A frozen group of settings that refuses unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class KafkaSettings(Section):
+    """How to reach Kafka and how records are read."""
+
+    bootstrap: str = Field("localhost:9092", description="host:port[,host:port]")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: str = Field("", description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER")
+    sasl_username: str = ""
+    sasl_password: SecretStr = SecretStr("")
+    ssl_ca_location: str = ""
+    group_prefix: str = Field("streamrec", description="consumer groups are <prefix>.<role>")
+    session_timeout_ms: int = Field(6000, ge=1000, description="a worker that is silent for so long loses its partitions")
+    fetch_wait_max_ms: int = Field(20, ge=1, description="how long the broker may hold back a fetch; adds to latency")
+    max_batch: int = Field(1000, ge=1, description="records handed to a handler at once")
+    max_in_flight: int = Field(4, ge=1, description="batches handed over but not done; past it partitions are paused")
+    commit_interval_ms: int = Field(200, ge=10)
+    drain_timeout_s: float = Field(10.0, gt=0, description="how long a revoked or stopping worker finishes what it holds")
+    extra: dict[str, str] = Field(default_factory=dict, description="passed through to librdkafka")
+
+
+class RedisSettings(Section):
+    """How to reach Redis or Valkey."""
+
+    url: SecretStr = Field(SecretStr("redis://localhost:6379/0"), description="redis[s]://[user:password@]host:port/db")
+    timeout_s: float = Field(5.0, gt=0)
+    cluster: bool = Field(default=False, description="read with plain commands: functions cannot cross slots")
+
+
+class ModelSettings(Section):
+    """Which encoder turns text into vectors."""
+
+    name: str = Field("use-multilingual-v3", description="a registered encoder, or `onnx` with the paths below")
+    cache_dir: Path = Field(default_factory=lambda: Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "streamrec")
+    precision: Literal["float32", "float16"] = "float32"
+    onnx_path: Path | None = None
+    tokenizer_path: Path | None = Field(None, description="a tokenizer.json")
+    pooling: Literal["mean", "cls", "last", "none"] = Field("mean", description="none: the graph pools by itself")
+    query_prefix: str = ""
+    item_prefix: str = ""
+    max_tokens: int = Field(128, ge=8)
+    normalize: bool = True
+    provider: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = Field(0, ge=0, description="0: one per core")
+    batch_tokens: int = Field(4096, ge=64, description="tokens per micro-batch")
+
+
+class IndexSettings(Section):
+    """The vector index of each recommender."""
+
+    kind: Literal["hnsw", "exact"] = "hnsw"
+    m: int = Field(16, ge=2)
+    ef_construction: int = Field(100, ge=8)
+    ef_search: int = Field(64, ge=8)
+    max_tombstone_ratio: float = Field(0.2, gt=0, lt=1, description="past it the graph is rebuilt in the background")
+    max_items: int = Field(2_000_000, ge=1)
+
+
+class ProfileSettings(Section):
+    """What is remembered of a visitor; every number is a bound."""
+
+    max_interactions: int = Field(64, ge=1)
+    max_bought: int = Field(256, ge=1)
+    max_cart: int = Field(64, ge=1)
+    max_searches: int = Field(8, ge=1)
+    max_shown: int = Field(128, ge=1)
+    half_life_s: float = Field(7 * 86_400.0, gt=0, description="after so long an interaction counts half")
+    weight_order: float = 4.0
+    weight_cart: float = 2.5
+    weight_click: float = 1.0
+    weight_search: float = 0.8
+
+
+class RankingSettings(Section):
+    """How candidates are found and scored; each weight may be 0, which switches the part off."""
+
+    list_size: int = Field(50, ge=1, le=200, description="items in a visitor's list")
+    max_interests: int = Field(3, ge=1, le=8)
+    candidates_per_interest: int = Field(60, ge=1)
+    seeds: int = Field(8, ge=1, description="latest items whose co-visitation neighbours are candidates")
+    weight_content: float = Field(1.0, ge=0)
+    weight_together: float = Field(1.5, ge=0)
+    weight_trending: float = Field(0.3, ge=0)
+    weight_new: float = Field(0.15, ge=0)
+    weight_search: float = Field(1.0, ge=0)
+    new_half_life_s: float = Field(86_400.0, gt=0)
+    shown_penalty: float = Field(0.02, ge=0, description="score lost per impression without a click")
+    hide_bought_days: float = Field(30.0, ge=0)
+    hide_in_cart: bool = True
+    hide_clicked: bool = False
+    max_per_category: int = Field(12, ge=1)
+    max_per_brand: int = Field(50, ge=1)
+    explore_every: int = Field(10, ge=0, description="each so-many-th slot goes to a new item; 0: none")
+    trending_half_life_s: float = Field(6 * 3600.0, gt=0)
+
+
+class ListSettings(Section):
+    """How lists are kept and repaired."""
+
+    max_visitors: int = Field(1_000_000, ge=1, description="lists that one recommender keeps in memory for repair")
+    fallback_size: int = Field(100, ge=1)
+    fallback_interval_s: float = Field(2.0, gt=0)
+    sweep_interval_s: float = Field(0.2, gt=0, description="how often campaign starts and ends are looked for")
+
+
+class WebSettings(Section):
+    """Where a worker answers /livez, /readyz, /metrics and /why."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(0, ge=0, le=65535, description="0: any free port; `streamrec doctor` shows it")
+
+
+class Settings(BaseSettings):
+    """All of it; build it with ``Settings.load``."""
+
+    model_config = SettingsConfigDict(env_prefix="STREAMREC_", env_nested_delimiter="__", frozen=True, extra="ignore")
+
+    kafka: KafkaSettings = KafkaSettings()
+    redis: RedisSettings = RedisSettings()
+    model: ModelSettings = ModelSettings()
+    index: IndexSettings = IndexSettings()
+    profiles: ProfileSettings = ProfileSettings()
+    ranking: RankingSettings = RankingSettings()
+    lists: ListSettings = ListSettings()
+    web: WebSettings = WebSettings()
+    max_future_ms: int = Field(300_000, ge=0, description="how far ahead of our clock a message's ts may be")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "console"] = "json"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: arguments, environment, secret files, then the TOML file."""
+        sources = (init_settings, env_settings, file_secret_settings)
+        path = os.environ.get("STREAMREC_CONFIG")
+        return (*sources, TomlConfigSettingsSource(settings_cls, toml_file=path)) if path else sources
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the environment and the configuration file once.
+
+        Raises ConfigError that names the setting and what it may be.
+        """
+        path = os.environ.get("STREAMREC_CONFIG")
+        if path and not Path(path).is_file():
+            msg = f"STREAMREC_CONFIG names {path}, which is not a file; correct the path or unset it"
+            raise ConfigError(msg)
+        try:
+            return cls()
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            msg = f"settings: {problems}; correct them in the environment (STREAMREC_SECTION__NAME) or in STREAMREC_CONFIG"
+            raise ConfigError(msg) from error

@@ -1,0 +1,213 @@
+"""One frozen struct per topic: what a message's value holds. The message's key stands beside it, never inside.
+
+A field's type never changes; a new field has a default, so that older producers stay valid; unknown fields are ignored, so that
+newer producers stay valid. Every ``ts`` is event time in milliseconds since the epoch, UTC.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+#: An id of an item, visitor, campaign or event. Braces would move a Redis key to another cluster slot, control characters break logs.
+Id = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f{}]+$", description="1 to 128 characters")]
+OptionalId = Annotated[str, Meta(max_length=128, pattern=r"^[^\x00-\x1f\x7f{}]*$", description="up to 128 characters")]
+#: Milliseconds since the epoch, UTC. The upper bound (the present plus a tolerance) is checked by the decoder, which has a clock.
+Timestamp = Annotated[int, Meta(ge=946_684_800_000, le=32_503_680_000_000, description="ms since the epoch, UTC")]
+Quantity = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+#: ``le`` is also what refuses infinity: JSON's 1e999 decodes to it.
+Money = Annotated[float, Meta(ge=0.0, le=1e12)]
+Name = Annotated[str, Meta(max_length=256)]
+
+
+class CatalogItem(msgspec.Struct, frozen=True, kw_only=True):
+    """items.catalog: what an item is. A null value removes the item. Key: item_id."""
+
+    title: Annotated[str, Meta(min_length=1, max_length=1024)]
+    ts: Timestamp
+    description: Annotated[str, Meta(max_length=100_000)] = ""
+    category: Name = ""
+    brand: Name = ""
+    attributes: dict[Annotated[str, Meta(max_length=256)], Annotated[str, Meta(max_length=4096)]] = {}
+    image_url: Annotated[str, Meta(max_length=4096)] = ""
+    price: Money | None = None
+    currency: Annotated[str, Meta(max_length=8)] = ""
+    quantity: Quantity | None = None
+
+    @property
+    def seller(self) -> str:
+        """Who sells the item, from its attributes; empty where the shop has one seller."""
+        return self.attributes.get("seller", "")
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True):
+    """items.price: what an item costs now. Key: item_id."""
+
+    price: Money
+    ts: Timestamp
+    list_price: Money | None = None
+
+
+class Stock(msgspec.Struct, frozen=True, kw_only=True):
+    """items.stock: how many are left; 0 is sold out. Key: item_id."""
+
+    quantity: Quantity
+    ts: Timestamp
+
+
+class Targets(msgspec.Struct, frozen=True, kw_only=True):
+    """Which items a campaign touches: an item matches when any of the four lists names it."""
+
+    items: Annotated[tuple[Id, ...], Meta(max_length=10_000)] = ()
+    categories: Annotated[tuple[Name, ...], Meta(max_length=1_000)] = ()
+    brands: Annotated[tuple[Name, ...], Meta(max_length=1_000)] = ()
+    sellers: Annotated[tuple[Name, ...], Meta(max_length=1_000)] = ()
+
+
+class Campaign(msgspec.Struct, frozen=True, kw_only=True):
+    """promo.campaigns: boost, bury, pin or exclude items from ``starts_at`` until ``ends_at``. Key: campaign_id. Null cancels it."""
+
+    action: Literal["boost", "bury", "pin", "exclude"]
+    targets: Targets
+    starts_at: Timestamp
+    ends_at: Timestamp
+    ts: Timestamp
+    #: boost multiplies the score by it, bury divides by it; pin and exclude ignore it.
+    factor: Annotated[float, Meta(gt=0.0, le=1000.0)] = 2.0
+    #: pin: the list positions to fill, 1 is the first.
+    slots: Annotated[tuple[Annotated[int, Meta(ge=1, le=100)], ...], Meta(max_length=100)] = ()
+    #: Whose lists: everybody's, or those of visitors with few, several or paid interactions.
+    segment: Literal["all", "new", "returning", "buyers"] = "all"
+
+    def __post_init__(self) -> None:
+        """Refuse a campaign that could never do anything."""
+        if self.ends_at <= self.starts_at:
+            msg = "ends_at is not after starts_at"
+            raise ValueError(msg)
+        if self.action == "pin" and not (self.targets.items and self.slots):
+            msg = "a pin needs targets.items and slots"
+            raise ValueError(msg)
+
+    def active(self, now_ms: int) -> bool:
+        """Tell whether ``now_ms`` lies in [starts_at, ends_at)."""
+        return self.starts_at <= now_ms < self.ends_at
+
+
+class Click(msgspec.Struct, frozen=True, kw_only=True):
+    """events.clicks: a visitor opened an item. Key: user_id."""
+
+    item_id: Id
+    ts: Timestamp
+    placement: Name = ""
+    variant: Name = ""
+    event_id: OptionalId = ""
+
+
+class Cart(msgspec.Struct, frozen=True, kw_only=True):
+    """events.carts: a visitor put an item into the cart or took it out. Key: user_id."""
+
+    item_id: Id
+    op: Literal["add", "remove"]
+    ts: Timestamp
+    quantity: Quantity = 1
+    event_id: OptionalId = ""
+
+
+class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of an order."""
+
+    item_id: Id
+    quantity: Quantity = 1
+    price: Money | None = None
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """events.orders: a visitor bought. Key: user_id."""
+
+    lines: Annotated[tuple[OrderLine, ...], Meta(min_length=1, max_length=1_000)]
+    ts: Timestamp
+    event_id: OptionalId = ""
+
+
+class Search(msgspec.Struct, frozen=True, kw_only=True):
+    """events.searches: a visitor searched. Key: user_id."""
+
+    query: Annotated[str, Meta(min_length=1, max_length=1024)]
+    ts: Timestamp
+    filters: dict[Annotated[str, Meta(max_length=256)], Annotated[str, Meta(max_length=1024)]] = {}
+    event_id: OptionalId = ""
+
+
+class Impressions(msgspec.Struct, frozen=True, kw_only=True):
+    """events.impressions: items that a visitor was shown. Key: user_id."""
+
+    item_ids: Annotated[tuple[Id, ...], Meta(min_length=1, max_length=500)]
+    ts: Timestamp
+    placement: Name = ""
+    variant: Name = ""
+    event_id: OptionalId = ""
+
+
+class ItemVector(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """item-vectors (internal, MessagePack): an item's embedding. Key: item_id. Null removes it."""
+
+    content_digest: Annotated[str, Meta(max_length=64)]
+    model_digest: Annotated[str, Meta(max_length=64)]
+    dim: Annotated[int, Meta(ge=1, le=8192)]
+    #: ``dim`` little-endian float16 numbers, L2-normalised.
+    vector: bytes
+    #: Event time of the catalogue fact that it was made from.
+    ts: Timestamp
+
+    def __post_init__(self) -> None:
+        """Refuse a vector whose bytes are not its dimension."""
+        if len(self.vector) != 2 * self.dim:
+            msg = f"vector has {len(self.vector)} bytes, dim {self.dim} needs {2 * self.dim}"
+            raise ValueError(msg)
+
+
+class ItemActivity(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """item-pairs (internal, MessagePack): a visitor met an item, near others. Key: item_id.
+
+    The same message twice has the effect of one: the aggregator keeps, per (neighbour, visitor), the newest ``ts`` only.
+    """
+
+    #: 64-bit hash of the visitor id: enough to count visitors once, not enough to name them.
+    visitor: int
+    kind: Literal["search", "click", "cart", "order"]
+    ts: Timestamp
+    #: Items that the visitor met shortly before, or that stand in the same order.
+    neighbours: Annotated[tuple[Id, ...], Meta(max_length=100)]
+    #: True where this message tells the neighbour's side of a pair: it is no visit of its own and counts for no trend.
+    echo: bool = False
+
+
+class Neighbour(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """One neighbour of an item with its weights at the record's ``as_of``."""
+
+    item_id: Id
+    #: Decayed number of visitors that met both.
+    together: float
+    #: Decayed number of visitors that bought both.
+    bought: float
+
+
+class ItemNeighbours(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """item-neighbours (internal, MessagePack): an item's popularity and neighbours, best first. Key: item_id.
+
+    ``state`` is the aggregator's own packed memory of the item: the compacted topic is its change log.
+    """
+
+    as_of: Timestamp
+    #: Decayed number of visitors at ``as_of``.
+    popularity: float
+    neighbours: Annotated[tuple[Neighbour, ...], Meta(max_length=200)]
+    state: bytes = b""
+
+
+Payload = (
+    CatalogItem | Price | Stock | Campaign | Click | Cart | Order | Search | Impressions | ItemVector | ItemActivity | ItemNeighbours
+)
+Event = Click | Cart | Order | Search | Impressions
