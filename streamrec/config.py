@@ -1,7 +1,7 @@
 """One frozen settings object; the environment is read once, at start, by ``Settings.load``.
 
-Every setting can be given as an environment variable (``STREAMREC_REDIS__URL``) or in the TOML file that ``STREAMREC_CONFIG`` names;
-the environment wins. Classes of the library take their section or plain numbers, never the whole.
+Every setting can be given as an environment variable (``STREAMREC_REDIS__URL``) or in the TOML file that ``STREAMREC_CONFIG``
+names; the environment wins. Classes of the library take their section or plain numbers, never the whole.
 """
 
 from __future__ import annotations

@@ -68,7 +68,8 @@ def decode(topic_name: str, key: bytes | None, value: bytes | None, now_ms: int,
         raise InvalidMessage(f"value: {error}") from error
     ts = getattr(payload, "ts", None)
     if ts is not None and ts > now_ms + max_future_ms:
-        raise InvalidMessage(f"ts: {ts} is {(ts - now_ms) / 1000:.0f} s in the future, at most {max_future_ms / 1000:.0f} s; mend the clock")
+        ahead_s, limit_s = (ts - now_ms) / 1000, max_future_ms / 1000
+        raise InvalidMessage(f"ts: {ts} is {ahead_s:.0f} s in the future, at most {limit_s:.0f} s; mend the producer's clock")
     return Message(text_key, payload)
 
 

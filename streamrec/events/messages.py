@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-#: An id of an item, visitor, campaign or event. Braces would move a Redis key to another cluster slot, control characters break logs.
+#: An id of an item, visitor, campaign or event. Braces would move a Redis key to another cluster slot, control characters
+#: break logs.
 Id = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f{}]+$", description="1 to 128 characters")]
 OptionalId = Annotated[str, Meta(max_length=128, pattern=r"^[^\x00-\x1f\x7f{}]*$", description="up to 128 characters")]
 #: Milliseconds since the epoch, UTC. The upper bound (the present plus a tolerance) is checked by the decoder, which has a clock.
@@ -67,7 +68,10 @@ class Targets(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Campaign(msgspec.Struct, frozen=True, kw_only=True):
-    """promo.campaigns: boost, bury, pin or exclude items from ``starts_at`` until ``ends_at``. Key: campaign_id. Null cancels it."""
+    """promo.campaigns: boost, bury, pin or exclude items from ``starts_at`` until ``ends_at``.
+
+    Key: campaign_id. A null value cancels the campaign.
+    """
 
     action: Literal["boost", "bury", "pin", "exclude"]
     targets: Targets
@@ -207,7 +211,7 @@ class ItemNeighbours(msgspec.Struct, frozen=True, kw_only=True, array_like=True)
     state: bytes = b""
 
 
-Payload = (
-    CatalogItem | Price | Stock | Campaign | Click | Cart | Order | Search | Impressions | ItemVector | ItemActivity | ItemNeighbours
-)
+#: What visitors do.
 Event = Click | Cart | Order | Search | Impressions
+#: Whatever a message's value may be.
+Payload = CatalogItem | Price | Stock | Campaign | Event | ItemVector | ItemActivity | ItemNeighbours
