@@ -1,1 +1,1 @@
-"""Faust agents, the transport between them and Kafka, and the composition root. Thin on purpose: decisions live in ``streamrec``."""
+"""Faust agents, the transport between them and Kafka, and the composition root; decisions live in ``streamrec``."""
