@@ -1,0 +1,68 @@
+# One command is exactly CI: `make test`. Everything is installed into .venv; docker and a JVM are not needed.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Python.h is asked for because hnswlib is compiled while it is installed.
+SUITABLE := import ensurepip, pathlib, sys, sysconfig; sys.exit(sys.version_info < (3, 11) or not (pathlib.Path(sysconfig.get_path("include")) / "Python.h").exists())
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do $$p -c '$(SUITABLE)' 2>/dev/null && command -v $$p && break; done)
+PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check
+DEMO_ARGS ?=
+PYTEST_ARGS ?=
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help demo test test-data check format schemas bench clean
+
+help:  ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS=$$'\t' read -r target text; do printf '  %-12s %s\n' "$$target" "$$text"; done
+
+$(BIN)/python:
+	@if [[ -z "$(PYTHON)" ]]; then \
+	  echo "streamrec needs Python 3.11 or newer with venv and its headers (Debian: python3 python3-venv python3-dev);" \
+	       "install it, or name one: make PYTHON=/path/to/python3.11" >&2; exit 1; fi
+	"$(PYTHON)" -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[demo]'
+	@touch $@
+
+# The tools come on top of what the demo needs, so this stands for both.
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[dev]'
+	@touch $(VENV)/.demo $@
+
+demo: $(VENV)/.demo  ## Run the whole system on real data: make demo DEMO_ARGS="--seconds 60 --report report.json"
+	$(BIN)/streamrec demo $(DEMO_ARGS)
+
+check: $(VENV)/.dev  ## Run the linters and the type checker
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/hadolint deploy/Dockerfile deploy/Dockerfile.gpu
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+test: check  ## Run the linters and every test that needs nothing from outside; this is CI
+	STREAMREC_REQUIRE_ALL=1 $(BIN)/pytest -m "not shared_data" $(PYTEST_ARGS)
+
+test-data: $(VENV)/.dev  ## Run the tests that read real data sets in ../shared/data
+	@if [[ ! -d ../shared/data ]]; then echo "../shared/data is not there; put the data sets beside the repository" >&2; exit 1; fi
+	STREAMREC_REQUIRE_ALL=1 $(BIN)/pytest -m shared_data $(PYTEST_ARGS)
+
+format: $(VENV)/.dev  ## Put the code into its one format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+schemas: $(VENV)/.demo  ## Write schemas/ again from the code (a test fails on any difference)
+	$(BIN)/streamrec schemas --write schemas
+
+bench: $(VENV)/.demo  ## Measure embedding, index and list throughput on this machine
+	$(BIN)/streamrec bench embed
+	$(BIN)/streamrec bench index
+	$(BIN)/streamrec bench lists
+
+clean:  ## Remove the environment and every cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
