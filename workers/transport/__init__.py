@@ -1,0 +1,1 @@
+"""Record batches between Kafka and the agents: consume, commit after the effect, dead letters, replicas of compacted topics."""

@@ -1,0 +1,123 @@
+"""Creating topics and looking at them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from streamrec.errors import BrokerUnavailable
+from streamrec.events.topics import TOPICS
+from workers.transport.client import common
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from streamrec.config import KafkaSettings
+
+TIMEOUT_S = 15.0
+
+
+def _unavailable(kafka: KafkaSettings, error: object) -> BrokerUnavailable:
+    return BrokerUnavailable(f"Kafka at {kafka.bootstrap}: {error}; check the address and that the broker runs")
+
+
+def _client(kafka: KafkaSettings) -> AdminClient:
+    # The client's own log lines would repeat, on stderr, what the raised error says once.
+    return AdminClient(common(kafka) | {"log_level": 0})
+
+
+def partitions(kafka: KafkaSettings) -> dict[str, int]:
+    """Return the number of partitions of every topic that the broker knows.
+
+    Raises BrokerUnavailable.
+    """
+    try:
+        metadata = _client(kafka).list_topics(timeout=TIMEOUT_S)
+    except KafkaException as error:
+        raise _unavailable(kafka, error.args[0].str()) from error
+    return {name: len(topic.partitions) for name, topic in metadata.topics.items() if topic.error is None}
+
+
+def ensure_topics(
+    kafka: KafkaSettings, partitions: int | None = None, replication_factor: int | None = None
+) -> dict[str, Literal["created", "exists"]]:
+    """Create the topics of ``topics.toml`` that are missing; leave the others as they are.
+
+    ``partitions`` and ``replication_factor`` override the file, except for topics that the file gives one partition.
+
+    Raises BrokerUnavailable.
+    """
+    wanted = [
+        NewTopic(
+            topic.name,
+            num_partitions=topic.partitions if partitions is None or topic.partitions == 1 else partitions,
+            replication_factor=replication_factor or topic.replication_factor,
+            config=topic.kafka_config(),
+        )
+        for topic in TOPICS.values()
+    ]
+    outcome: dict[str, Literal["created", "exists"]] = {}
+    client = _client(kafka)  # kept in a name: its futures fail when the client is collected
+    for name, future in client.create_topics(wanted, operation_timeout=TIMEOUT_S, request_timeout=TIMEOUT_S).items():
+        try:
+            future.result(timeout=2 * TIMEOUT_S)
+            outcome[name] = "created"
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise _unavailable(kafka, error.args[0].str()) from error
+            outcome[name] = "exists"
+    return outcome
+
+
+def end_offsets(kafka: KafkaSettings, topics: Iterable[str]) -> dict[tuple[str, int], int]:
+    """Return the offset that each partition's next message will get.
+
+    Asked of a fetch and not of ListOffsets alone: the embedded broker answers that one with the start of its last batch.
+
+    Raises BrokerUnavailable.
+    """
+    counts = partitions(kafka)
+    wanted = [TopicPartition(topic, number) for topic in topics for number in range(counts.get(topic, 0))]
+    settings: dict[str, str | int | float | bool] = {
+        "group.id": f"{kafka.group_prefix}.look",
+        "enable.partition.eof": True,
+        "log_level": 0,
+    }
+    reader = Consumer(common(kafka) | settings | {"enable.auto.commit": False, "fetch.wait.max.ms": kafka.fetch_wait_max_ms})
+    ends: dict[tuple[str, int], int] = {}
+    try:
+        for place in wanted:
+            place.offset = reader.get_watermark_offsets(place, timeout=TIMEOUT_S)[1]
+        reader.assign(wanted)
+        while len(ends) < len(wanted):
+            message = reader.poll(TIMEOUT_S)
+            error = KafkaError(KafkaError._TIMED_OUT) if message is None else message.error()  # noqa: SLF001
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own names
+                raise _unavailable(kafka, error.str())
+            if message is not None and error is not None:
+                ends[message.topic() or "", message.partition() or 0] = message.offset() or 0
+    except KafkaException as error:
+        raise _unavailable(kafka, error.args[0].str()) from error
+    else:
+        return ends
+    finally:
+        reader.close()
+
+
+def lag(kafka: KafkaSettings, group: str, topics: Iterable[str]) -> Mapping[tuple[str, int], int]:
+    """Return, per topic and partition, how many messages the group has not yet committed.
+
+    Raises BrokerUnavailable.
+    """
+    ends = end_offsets(kafka, topics)
+    client = _client(kafka)
+    request = ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in ends])
+    try:
+        committed = client.list_consumer_group_offsets([request])[group].result(timeout=TIMEOUT_S).topic_partitions
+    except KafkaException as error:
+        raise _unavailable(kafka, error.args[0].str()) from error
+    done = {(place.topic, place.partition): max(place.offset, 0) for place in committed or ()}
+    return {place: max(end - done.get(place, 0), 0) for place, end in ends.items()}
