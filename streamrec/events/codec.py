@@ -64,7 +64,8 @@ def decode(topic_name: str, key: bytes | None, value: bytes | None, now_ms: int,
         raise InvalidMessage(f"value: {len(value)} bytes, at most {topic.max_value_bytes} on {topic_name}")
     try:
         payload = _DECODERS[topic_name].decode(value)
-    except msgspec.MsgspecError as error:  # malformed JSON as well as a field that breaks its rule
+    # msgspec itself lets two poisons through: broken UTF-8 inside a string, and nesting deeper than the interpreter's stack.
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidMessage(f"value: {error}") from error
     ts = getattr(payload, "ts", None)
     if ts is not None and ts > now_ms + max_future_ms:

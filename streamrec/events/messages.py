@@ -21,6 +21,8 @@ Quantity = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 #: ``le`` is also what refuses infinity: JSON's 1e999 decodes to it.
 Money = Annotated[float, Meta(ge=0.0, le=1e12)]
 Name = Annotated[str, Meta(max_length=256)]
+#: A decayed number of visitors; the bounds refuse NaN and infinity, which would poison every sum they enter.
+Weight = Annotated[float, Meta(ge=0.0, le=1e12)]
 
 
 class CatalogItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -193,9 +195,9 @@ class Neighbour(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
     item_id: Id
     #: Decayed number of visitors that met both.
-    together: float
+    together: Weight
     #: Decayed number of visitors that bought both.
-    bought: float
+    bought: Weight
 
 
 class ItemNeighbours(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -206,7 +208,7 @@ class ItemNeighbours(msgspec.Struct, frozen=True, kw_only=True, array_like=True)
 
     as_of: Timestamp
     #: Decayed number of visitors at ``as_of``.
-    popularity: float
+    popularity: Weight
     neighbours: Annotated[tuple[Neighbour, ...], Meta(max_length=200)]
     state: bytes = b""
 
