@@ -1,0 +1,68 @@
+"""Broker and Redis together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+from streamrec.local.broker import LocalBroker
+from streamrec.local.redis import LocalRedis
+from streamrec.local.worker import WorkerProcess
+from streamrec.local.workspace import Workspace
+
+
+class LocalStack:
+    """An embedded broker and Redis on free loopback ports, as a context manager; workers made here stop with it."""
+
+    def __init__(self, *, durable_redis: bool = False, log_dir: Path | None = None) -> None:
+        self.broker = LocalBroker(log_path=log_dir / "broker.log" if log_dir else None)
+        self.redis = LocalRedis(durable=durable_redis, log_path=log_dir / "redis.log" if log_dir else None)
+        self.workers: list[WorkerProcess] = []
+        self._log_dir = log_dir
+        self._workspace: Workspace | None = None
+
+    def environment(self) -> dict[str, str]:
+        """Return the settings that point streamrec at this stack."""
+        return {**self.broker.environment(), **self.redis.environment()}
+
+    def worker(self, roles: Sequence[str], environment: Mapping[str, str] | None = None) -> WorkerProcess:
+        """Return a started worker of ``roles`` on this stack, not yet awaited; ``environment`` is added to the stack's."""
+        folder = self._log_dir
+        if folder is None:
+            self._workspace = self._workspace or Workspace()
+            folder = self._workspace.path
+        log_path = folder / f"worker-{len(self.workers)}-{'-'.join(roles)}.log"
+        worker = WorkerProcess(roles, {**self.environment(), **(environment or {})}, log_path)
+        self.workers.append(worker)
+        return worker.start()
+
+    def start(self) -> Self:
+        """Start broker and Redis and wait until both answer. Raises LocalStackError."""
+        if self._log_dir:
+            self._log_dir.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as undo:
+            undo.callback(self.stop)
+            self.broker.start()
+            self.redis.start()
+            undo.pop_all()
+        return self
+
+    def stop(self) -> None:
+        """Stop the workers, then broker and Redis; a second call does nothing."""
+        with ExitStack() as last:  # whatever fails, the rest is still stopped
+            if self._workspace:
+                last.callback(self._workspace.close)
+            last.callback(self.broker.stop)
+            last.callback(self.redis.stop)
+            for worker in self.workers:
+                last.callback(worker.stop)
+            self._workspace = None
+            self.workers = []
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
