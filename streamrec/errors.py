@@ -7,6 +7,7 @@
     ├── InvalidMessage       bytes from outside that are not a valid event
     ├── ModelError           an encoder cannot be built, loaded or does not match its digest
     ├── VectorIndexError     the vector index was used against its rules (dimension, model digest)
+    ├── ProfileError         stored bytes are not a visitor's profile that this version can read
     ├── StoreUnavailable     Redis cannot be reached or refuses; the work may be tried again
     ├── BrokerUnavailable    Kafka cannot be reached or refuses; the work may be tried again
     ├── DataError            a data set given to the demo or to replay cannot be read
@@ -40,6 +41,10 @@ class ModelError(StreamrecError):
 
 class VectorIndexError(StreamrecError):
     """The vector index was used against its rules (dimension, model digest)."""
+
+
+class ProfileError(StreamrecError):
+    """Stored bytes are not a visitor's profile that this version can read."""
 
 
 class StoreUnavailable(StreamrecError):  # noqa: N818 - a state of the world, not a mistake

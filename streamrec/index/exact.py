@@ -1,0 +1,53 @@
+"""Exact search by one matrix product: the oracle that other indexes are measured against, and the right choice for small shops."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from streamrec.index.port import Labels, Vectors, as_changes, as_labels, as_vectors, check_k
+from streamrec.index.rows import Rows
+
+
+class ExactIndex:
+    """Scores every vector for every query: always right, time and memory grow with labels × dim (float32)."""
+
+    def __init__(self, dim: int, max_items: int = 2_000_000) -> None:
+        self.dim = dim
+        self._rows = Rows(dim, max_items, np.float32)
+
+    def __len__(self) -> int:
+        return self._rows.count
+
+    def __contains__(self, label: object) -> bool:
+        return self._rows.holds(label)
+
+    def upsert(self, labels: ArrayLike, vectors: ArrayLike) -> None:
+        """Set the vectors of labels; see the port."""
+        rows, values = as_changes(labels, vectors, self.dim, self._rows.max_items)
+        self._rows.reserve(rows)
+        self._rows.put(rows, values)
+
+    def remove(self, labels: ArrayLike) -> None:
+        """Forget the vectors of labels; see the port."""
+        self._rows.drop(self._rows.known(np.unique(as_labels(labels, self._rows.max_items))))
+
+    def block(self, labels: ArrayLike) -> None:
+        """Keep labels out of every answer; see the port."""
+        rows = as_labels(labels, self._rows.max_items)
+        self._rows.reserve(rows)
+        self._rows.blocked[rows] = True
+
+    def unblock(self, labels: ArrayLike) -> None:
+        """Let labels back into the answers; see the port."""
+        rows = as_labels(labels, self._rows.max_items)
+        self._rows.blocked[rows[rows < len(self._rows.blocked)]] = False
+
+    def search(self, queries: ArrayLike, k: int, mask: NDArray[np.bool_] | None = None) -> tuple[Labels, Vectors]:
+        """Return the exact ``k`` best for each query, equal scores by label; see the port."""
+        check_k(k)
+        return self._rows.nearest(as_vectors(queries, self.dim), k, np.flatnonzero(self._rows.allowed(mask)))
+
+    def vectors(self, labels: ArrayLike) -> Vectors:
+        """Return the vectors of labels as they were given; see the port."""
+        return self._rows.get(as_labels(labels, self._rows.max_items))
