@@ -1,0 +1,269 @@
+"""Item facts as columns: one dense row per item, each fact applied only if it is newer than the one it replaces."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamrec.catalogue.codes import CodeBook
+from streamrec.events import CatalogItem, Payload, Price, Stock
+from streamrec.events.topics import CATALOG
+
+#: A dedicated price or stock message outranks a catalogue message of the same ``ts``: their offsets belong to different
+#: topics and cannot be compared.
+_DEDICATED: Final = 1 << 62
+_FIRST_CAPACITY: Final = 1024
+
+_COLUMNS: Final[dict[str, tuple[type[np.generic], float]]] = {
+    "available": (np.bool_, False),
+    "listed": (np.bool_, False),
+    "price": (np.float64, np.nan),
+    "list_price": (np.float64, np.nan),
+    "quantity": (np.int64, -1),
+    "category": (np.int32, 0),
+    "brand": (np.int32, 0),
+    "seller": (np.int32, 0),
+    "first_seen_ms": (np.int64, 0),
+    "id_hash": (np.uint64, 0),
+    "catalog_ts": (np.int64, -1),
+    "catalog_order": (np.int64, -1),
+    "removed_order": (np.int64, -1),
+    "price_ts": (np.int64, -1),
+    "price_order": (np.int64, -1),
+    "stock_ts": (np.int64, -1),
+    "stock_order": (np.int64, -1),
+}
+
+
+class Change:
+    """What one fact changed; ``ItemTable.apply`` returns the sum, 0 where the fact was old or told nothing new."""
+
+    BECAME_AVAILABLE: Final = 1
+    BECAME_UNAVAILABLE: Final = 2
+    PRICE: Final = 4
+    #: Title, category, brand or seller, or that the item is listed at all.
+    FACTS: Final = 8
+
+
+class ItemTable:
+    """The same facts in any order, with repeats, give the same columns.
+
+    Rows are dense int32 numbers that are given once and never reused; every property below is a view of shape (n,).
+    An item is available when the catalogue lists it and its quantity is not 0; an unknown quantity counts as available.
+    At ``max_items`` rows new items are refused (row -1, counted in ``refused``) and known ones keep working.
+    """
+
+    def __init__(self, max_items: int = 2_000_000) -> None:
+        self._max_items = max_items
+        self._rows: dict[str, int] = {}
+        self._ids: list[str] = []
+        self._titles: list[str] = []
+        self._columns: dict[str, NDArray[Any]] = {
+            name: np.full(min(_FIRST_CAPACITY, max_items), empty, dtype) for name, (dtype, empty) in _COLUMNS.items()
+        }
+        self.categories = CodeBook(max_items)
+        self.brands = CodeBook(max_items)
+        self.sellers = CodeBook(max_items)
+        #: Grows with every new row and every change of category, brand, seller or listing: what campaigns match on.
+        self.version = 0
+        #: Items that were not taken because the table is full.
+        self.refused = 0
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self._rows
+
+    # -- rows --------------------------------------------------------------------------------------------------------
+
+    def row(self, item_id: str) -> int:
+        """Return the row of an item, giving it one if it is new; -1 when the table is full."""
+        row = self._rows.get(item_id)
+        if row is not None:
+            return row
+        row = len(self._ids)
+        if row >= self._max_items:
+            self.refused += 1
+            return -1
+        if row >= len(self._columns["available"]):
+            self._grow()
+        self._rows[item_id] = row
+        self._ids.append(item_id)
+        self._titles.append("")
+        self._columns["id_hash"][row] = id_hash(item_id)
+        self.version += 1
+        return row
+
+    def find(self, item_id: str) -> int:
+        """Return the row of an item, or -1 when nothing is known of it."""
+        return self._rows.get(item_id, -1)
+
+    def find_all(self, item_ids: list[str] | tuple[str, ...]) -> NDArray[np.int32]:
+        """Return the rows of many items, int32, -1 for each that is unknown."""
+        get = self._rows.get
+        return np.fromiter((get(item_id, -1) for item_id in item_ids), np.int32, len(item_ids))
+
+    def id(self, row: int) -> str:
+        """Return the id of the item at ``row``."""
+        return self._ids[row]
+
+    def ids(self, rows: NDArray[np.integer[Any]]) -> list[str]:
+        """Return the ids of many rows, in their order."""
+        ids = self._ids
+        return [ids[row] for row in rows.tolist()]
+
+    def title(self, row: int) -> str:
+        """Return the item's title, empty while the catalogue has not named it."""
+        return self._titles[row]
+
+    def _grow(self) -> None:
+        capacity = min(self._max_items, 2 * len(self._columns["available"]))
+        for name, (dtype, empty) in _COLUMNS.items():
+            column = np.full(capacity, empty, dtype)
+            column[: len(self._columns[name])] = self._columns[name]
+            self._columns[name] = column
+
+    # -- columns -----------------------------------------------------------------------------------------------------
+
+    @property
+    def available(self) -> NDArray[np.bool_]:
+        """Whether the item may be shown: listed and not sold out."""
+        return self._columns["available"][: len(self._ids)]
+
+    @property
+    def listed(self) -> NDArray[np.bool_]:
+        """Whether the catalogue has the item now."""
+        return self._columns["listed"][: len(self._ids)]
+
+    @property
+    def price(self) -> NDArray[np.float64]:
+        """The price, nan where unknown."""
+        return self._columns["price"][: len(self._ids)]
+
+    @property
+    def list_price(self) -> NDArray[np.float64]:
+        """The price before reduction, nan where unknown."""
+        return self._columns["list_price"][: len(self._ids)]
+
+    @property
+    def quantity(self) -> NDArray[np.int64]:
+        """How many are left, -1 where unknown."""
+        return self._columns["quantity"][: len(self._ids)]
+
+    @property
+    def category(self) -> NDArray[np.int32]:
+        """Code in ``categories``, 0 where the item has none."""
+        return self._columns["category"][: len(self._ids)]
+
+    @property
+    def brand(self) -> NDArray[np.int32]:
+        """Code in ``brands``, 0 where the item has none."""
+        return self._columns["brand"][: len(self._ids)]
+
+    @property
+    def seller(self) -> NDArray[np.int32]:
+        """Code in ``sellers``, 0 where the item has none."""
+        return self._columns["seller"][: len(self._ids)]
+
+    @property
+    def first_seen_ms(self) -> NDArray[np.int64]:
+        """Event time of the earliest catalogue message seen of the item, 0 before there is one."""
+        return self._columns["first_seen_ms"][: len(self._ids)]
+
+    @property
+    def id_hash(self) -> NDArray[np.uint64]:
+        """A hash of the id: breaks ties the same way in every process, which row numbers do not."""
+        return self._columns["id_hash"][: len(self._ids)]
+
+    # -- facts -------------------------------------------------------------------------------------------------------
+
+    def apply(self, topic: str, item_id: str, payload: Payload | None, order: int) -> int:
+        """Take one catalogue, price or stock message and return the ``Change`` flags of its effect.
+
+        ``order`` is the message's offset. A fact applies if its ``ts``, then its order, is later than what stands. A null on
+        the catalogue has no ts: it removes the item as it was listed up to that offset.
+        """
+        row = self.row(item_id)
+        if row < 0:
+            return 0
+        was_available = bool(self._columns["available"][row])
+        changes = self._take(topic, row, payload, order)
+        self._columns["available"][row] = available = bool(self._columns["listed"][row]) and self._columns["quantity"][row] != 0
+        if available != was_available:
+            changes |= Change.BECAME_AVAILABLE if available else Change.BECAME_UNAVAILABLE
+        return changes
+
+    def _take(self, topic: str, row: int, payload: Payload | None, order: int) -> int:
+        if isinstance(payload, Stock):
+            self._take_quantity(row, payload.quantity, payload.ts, order | _DEDICATED)
+        elif isinstance(payload, Price):
+            return self._take_price(row, payload.price, payload.list_price, payload.ts, order | _DEDICATED)
+        elif isinstance(payload, CatalogItem):
+            return self._take_catalogue(row, payload, order)
+        elif payload is None and topic == CATALOG:
+            columns = self._columns
+            columns["removed_order"][row] = max(columns["removed_order"][row], order)
+            return self._list_or_not(row)
+        return 0
+
+    def _newer(self, group: str, row: int, ts: int, order: int) -> bool:
+        columns = self._columns
+        if (ts, order) <= (columns[f"{group}_ts"][row], columns[f"{group}_order"][row]):
+            return False
+        columns[f"{group}_ts"][row] = ts
+        columns[f"{group}_order"][row] = order
+        return True
+
+    def _take_quantity(self, row: int, quantity: int, ts: int, order: int) -> None:
+        if self._newer("stock", row, ts, order):
+            self._columns["quantity"][row] = quantity
+
+    def _take_price(self, row: int, price: float, list_price: float | None, ts: int, order: int) -> int:
+        if not self._newer("price", row, ts, order):
+            return 0
+        new = (price, np.nan if list_price is None else list_price)
+        old = (self._columns["price"][row], self._columns["list_price"][row])
+        self._columns["price"][row], self._columns["list_price"][row] = new
+        return 0 if np.array_equal(old, new, equal_nan=True) else Change.PRICE
+
+    def _take_catalogue(self, row: int, item: CatalogItem, order: int) -> int:
+        changes = 0
+        if item.quantity is not None:
+            self._take_quantity(row, item.quantity, item.ts, order)
+        if item.price is not None:
+            changes |= self._take_price(row, item.price, None, item.ts, order)
+        first_seen = self._columns["first_seen_ms"]
+        if first_seen[row] == 0 or item.ts < first_seen[row]:
+            first_seen[row] = item.ts
+        if self._newer("catalog", row, item.ts, order):
+            changes |= self._describe(row, item)
+        return changes | self._list_or_not(row)
+
+    def _describe(self, row: int, item: CatalogItem) -> int:
+        columns = self._columns
+        new = (self.categories.code(item.category), self.brands.code(item.brand), self.sellers.code(item.seller))
+        old = (columns["category"][row], columns["brand"][row], columns["seller"][row])
+        same = new == old and self._titles[row] == item.title
+        if new != old:
+            columns["category"][row], columns["brand"][row], columns["seller"][row] = new
+            self.version += 1
+        self._titles[row] = item.title
+        return 0 if same else Change.FACTS
+
+    def _list_or_not(self, row: int) -> int:
+        columns = self._columns
+        listed = bool(columns["catalog_order"][row] > columns["removed_order"][row])
+        if listed == columns["listed"][row]:
+            return 0
+        columns["listed"][row] = listed
+        self.version += 1
+        return Change.FACTS
+
+
+def id_hash(item_id: str) -> int:
+    """Return the first 64 bits of BLAKE2b of an id; the same in every process."""
+    return int.from_bytes(hashlib.blake2b(item_id.encode(), digest_size=8).digest(), "big")
