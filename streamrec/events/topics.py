@@ -23,6 +23,9 @@ PAIRS: Final = "item-pairs"
 NEIGHBOURS: Final = "item-neighbours"
 DEAD_LETTERS: Final = "dead-letters"
 
+#: Apache Kafka's own default.
+MAX_MESSAGE_BYTES: Final = 1_048_588
+
 #: What visitors do, keyed by user_id; one worker must own all five of a visitor.
 EVENTS: Final = (CLICKS, CARTS, ORDERS, SEARCHES, IMPRESSIONS)
 
@@ -51,7 +54,9 @@ class Topic:
 
     def kafka_config(self) -> dict[str, str]:
         """Return the topic-level settings of Apache Kafka."""
-        config = {"cleanup.policy": self.cleanup, "max.message.bytes": str(self.max_value_bytes + 65_536)}
+        # The broker takes more than streamrec does: an oversized message is to become a dead letter, not a producer's riddle.
+        room = 2 * MAX_MESSAGE_BYTES if self.name == DEAD_LETTERS else MAX_MESSAGE_BYTES
+        config = {"cleanup.policy": self.cleanup, "max.message.bytes": str(room)}
         if self.retention_ms is not None:
             config["retention.ms"] = str(self.retention_ms)
         return config

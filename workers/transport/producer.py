@@ -42,7 +42,7 @@ class Producer:
             }
         )
 
-    def send(self, topic: str, key: str | bytes, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()) -> None:
+    def send(self, topic: str, key: str | bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()) -> None:
         """Put a message into the send buffer; wait while the buffer is full.
 
         Raises BrokerUnavailable when the buffer stays full for 30 s.

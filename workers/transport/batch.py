@@ -1,0 +1,104 @@
+"""What a handler gets: the valid records of one ``consume``, in the order of their partitions."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from streamrec.errors import InvalidMessage
+from streamrec.events import decode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from confluent_kafka import Message
+
+    from streamrec.events import Payload
+
+#: A topic and one of its partitions.
+Place = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One valid message with its coordinates."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    value: Payload | None
+    #: The bytes it came in, for the dead letter if a handler cannot bear it.
+    raw_key: bytes | None
+    raw: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One message that is not valid, with its bytes and the reason."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    reason: str
+
+
+@dataclass(slots=True, eq=False)
+class RecordBatch:
+    """Valid and rejected records of one ``consume``, and what to commit once they are done.
+
+    ``start`` and ``revoke`` are called from different threads: a batch that was not started yet gives up what was revoked, one that
+    was started is finished.
+    """
+
+    records: Sequence[Record]
+    rejected: Sequence[Rejected]
+    #: Per topic and partition: the offset after the batch's last record.
+    next_offsets: dict[Place, int]
+    _revoked: set[Place] = field(default_factory=set)
+    _started: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def start(self) -> bool:
+        """Claim the batch for work; False when nothing of it is left to do."""
+        with self._lock:
+            self._started = True
+            if self._revoked:
+                self.records = [r for r in self.records if (r.topic, r.partition) not in self._revoked]
+                self.rejected = [r for r in self.rejected if (r.topic, r.partition) not in self._revoked]
+        return bool(self.records or self.rejected)
+
+    def revoke(self, places: Iterable[Place]) -> bool:
+        """Give up the records of ``places``; True when work on some of them has begun and must be waited for."""
+        mine = set(places) & self.next_offsets.keys()
+        with self._lock:
+            if self._started:
+                return bool(mine)
+            self._revoked |= mine
+            for place in mine:
+                del self.next_offsets[place]
+        return False
+
+
+def build_batch(messages: Sequence[Message], now_ms: int, max_future_ms: int) -> RecordBatch:
+    """Decode and validate ``messages``; a bad one is an outcome with a reason, and its offset is committed like any other."""
+    records: list[Record] = []
+    rejected: list[Rejected] = []
+    next_offsets: dict[Place, int] = {}
+    for message in messages:
+        topic, partition, offset = message.topic(), message.partition(), message.offset()
+        assert topic is not None
+        assert partition is not None
+        assert offset is not None
+        next_offsets[topic, partition] = offset + 1
+        key, value = message.key(), message.value()
+        try:
+            decoded = decode(topic, key, value, now_ms, max_future_ms=max_future_ms)
+        except InvalidMessage as error:
+            rejected.append(Rejected(topic, partition, offset, key, value, error.reason))
+        else:
+            records.append(Record(topic, partition, offset, decoded.key, decoded.value, key, value))
+    return RecordBatch(records, rejected, next_offsets)

@@ -1,0 +1,109 @@
+"""Reads as a member of a consumer group and commits after the effect."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from workers.transport.client import reader
+from workers.transport.reader import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workers.transport.batch import Place, RecordBatch
+
+#: A commit that meets a rebalance is not lost work: the records are read again, and every effect is idempotent.
+RETRIABLE_COMMITS = {
+    KafkaError._NO_OFFSET,  # noqa: SLF001 - librdkafka's own name
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.UNKNOWN_MEMBER_ID,
+}
+
+
+class GroupReader(Reader):
+    """Reads the partitions that the group assigns to it.
+
+    The assignor is ``range``: topics with equally many partitions then give the same partition number to the same member, so that
+    one worker owns all events of a visitor. Cooperative-sticky balances topics independently and would split visitors.
+
+    When partitions are revoked, batches that were not started are given up, started ones are finished, and what is done is
+    committed, all before the partition goes to its next owner.
+    """
+
+    _done: dict[Place, int]
+    _owned: set[Place]
+
+    def _open(self) -> Consumer:
+        self._done, self._owned, self._commit_at = {}, set(), 0.0
+        self._committed: dict[Place, int] = {}
+        consumer = Consumer(reader(self.kafka, self.group) | {"partition.assignment.strategy": "range"})
+        consumer.subscribe(self.topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+        return consumer
+
+    @property
+    def owned(self) -> frozenset[Place]:
+        """The topics and partitions that are this member's now."""
+        return frozenset(getattr(self, "_owned", ()))
+
+    def _acknowledge(self, batch: RecordBatch) -> None:
+        self._done.update({place: offset for place, offset in batch.next_offsets.items() if place in self._owned})
+
+    def _commit(self, consumer: Consumer, *, wait: bool) -> None:
+        now = time.monotonic()
+        if not wait and now < self._commit_at:
+            return
+        self._commit_at = now + self.kafka.commit_interval_ms / 1000
+        with self._changed:
+            due = {place: offset for place, offset in self._done.items() if self._committed.get(place) != offset}
+        if not due:
+            return
+        offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in due.items()]
+        try:
+            if wait:
+                consumer.commit(offsets=offsets, asynchronous=False)
+            else:
+                consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException as error:
+            if error.args[0].code() not in RETRIABLE_COMMITS:
+                raise
+            return
+        self._committed.update(due)
+
+    def _end_reached(self, place: Place) -> None:
+        """Nothing to do: a group reads on."""
+
+    def _assigned(self, consumer: Consumer, assigned: Sequence[TopicPartition]) -> None:
+        with self._changed:
+            self._owned |= {(p.topic, p.partition) for p in assigned}
+        self._paused = False
+        consumer.assign(list(assigned))
+
+    def _revoked(self, consumer: Consumer, revoked: Sequence[TopicPartition]) -> None:
+        places = {(p.topic, p.partition) for p in revoked}
+        self._give_up(places)
+        self._commit(consumer, wait=True)
+        self._forget(places)
+
+    def _lost(self, _consumer: Consumer, lost: Sequence[TopicPartition]) -> None:
+        # Somebody else reads them already: what is in flight may finish (effects are idempotent), but must not be committed.
+        places = {(p.topic, p.partition) for p in lost}
+        with self._changed:
+            for batch in self._in_flight:
+                batch.revoke(places)
+        self._forget(places)
+
+    def _give_up(self, places: set[Place]) -> None:
+        with self._changed:
+            busy = [batch for batch in self._in_flight if batch.revoke(places)]
+            self._changed.wait_for(lambda: not any(batch in self._in_flight for batch in busy), self.kafka.drain_timeout_s)
+
+    def _forget(self, places: set[Place]) -> None:
+        with self._changed:
+            self._owned -= places
+            for place in places:
+                self._done.pop(place, None)
+                self._committed.pop(place, None)

@@ -1,0 +1,57 @@
+"""Reads whole topics into every process that wants them, without a group."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
+from streamrec.errors import BrokerUnavailable
+from workers.transport.admin import partitions
+from workers.transport.client import reader
+from workers.transport.reader import Reader
+
+if TYPE_CHECKING:
+    from workers.transport.batch import Place, RecordBatch
+
+
+class ReplicaReader(Reader):
+    """Reads all partitions of its topics from their beginning on and stays at their end; commits nothing.
+
+    ``caught_up`` is set once every partition has been read to the end that it had, and all of that has been applied. The end is
+    what a fetch says it is: the embedded broker answers the question for the last offset with the start of its last batch.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.caught_up = threading.Event()
+        self._unread: set[Place] = set()
+
+    def _open(self) -> Consumer:
+        counts = partitions(self.kafka)
+        missing = [topic for topic in self.topics if topic not in counts]
+        if missing:
+            raise BrokerUnavailable(
+                f"Kafka at {self.kafka.bootstrap} has no topics {', '.join(missing)}; run `streamrec topics create`"
+            )
+        self._unread = {(topic, number) for topic in self.topics for number in range(counts[topic])}
+        # A group id is asked for by librdkafka and used for nothing: no subscription, no commits.
+        consumer = Consumer(reader(self.kafka, self.group) | {"enable.partition.eof": True})
+        consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for topic, number in sorted(self._unread)])
+        return consumer
+
+    def _acknowledge(self, batch: RecordBatch) -> None:  # noqa: ARG002 - which batch it was does not matter here
+        self._settle()
+
+    def _commit(self, consumer: Consumer, *, wait: bool) -> None:
+        """Commit nothing: every process reads everything."""
+
+    def _end_reached(self, place: Place) -> None:
+        with self._changed:
+            self._unread.discard(place)
+            self._settle()
+
+    def _settle(self) -> None:
+        if not self._unread and not self._in_flight:
+            self.caught_up.set()

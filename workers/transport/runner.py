@@ -1,0 +1,125 @@
+"""Runs a handler on batches so that nothing is lost: dead letters first, then the effect, then the acknowledgement."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
+
+from streamrec.errors import BrokerUnavailable, StoreUnavailable
+from streamrec.events.topics import DEAD_LETTERS
+from workers.transport.batch import Rejected
+from workers.transport.dead_letters import headers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Executor
+
+    from streamrec.clock import Clock
+    from streamrec.observe import Observer
+    from workers.transport.batch import Record, RecordBatch
+    from workers.transport.producer import Producer
+
+log = structlog.get_logger(__name__)
+
+#: Redis or Kafka away: try again, at first soon, then every few seconds, for as long as it takes. Nothing is skipped meanwhile.
+FIRST_RETRY_S, LAST_RETRY_S = 0.05, 3.0
+
+#: If every one of more records than this cannot be handled, the records are not to blame.
+MANY = 8
+
+T = TypeVar("T")
+
+
+class Runner:
+    """Hands batches to a handler, one after another, on the handler's own thread.
+
+    A handler's effects must be idempotent: a batch is repeated while a store is away, and split in halves around a record that the
+    handler cannot bear. That record goes to the dead letters, because it must not stop its partition.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        handler: Callable[[Sequence[Record]], None],
+        *,
+        producer: Producer,
+        executor: Executor,
+        clock: Clock,
+        observer: Observer,
+    ) -> None:
+        self.name = name
+        self._handler = handler
+        self._producer = producer
+        self._executor = executor
+        self._clock = clock
+        self._observer = observer
+        #: When a batch was finished last, for liveness (monotonic seconds); None while none is being worked on.
+        self.busy_since: float | None = None
+
+    async def run(self, batch: RecordBatch) -> None:
+        """Do everything that ``batch`` asks for; return when it may be committed."""
+        if not batch.start():
+            return
+        self.busy_since = time.monotonic()
+        try:
+            if batch.rejected:
+                await self._until_done(self._bury, batch.rejected)
+            if batch.records:
+                await self._until_done(self._handle, batch.records)
+        finally:
+            self.busy_since = None
+
+    async def _until_done(self, work: Callable[[Sequence[T]], None], items: Sequence[T]) -> None:
+        loop, pause_s = asyncio.get_running_loop(), FIRST_RETRY_S
+        while True:
+            try:
+                await loop.run_in_executor(self._executor, work, items)
+            except (StoreUnavailable, BrokerUnavailable) as error:
+                log.warning("unavailable", handler=self.name, error=str(error), retry_s=pause_s)
+                self._observer.count("retries", self.name)
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, LAST_RETRY_S)
+            else:
+                return
+
+    def _handle(self, records: Sequence[Record]) -> None:
+        start = time.perf_counter()
+        unbearable = self._sift(records)
+        if len(unbearable) == len(records) > MANY:
+            raise unbearable[0][1]  # not the data but the handler is broken: crash loudly, commit nothing
+        self._bury([Rejected(r.topic, r.partition, r.offset, r.raw_key, r.raw, self._reason(e)) for r, e in unbearable])
+        for topic, n in Counter(record.topic for record in records).items():
+            self._observer.count("records", topic, n)
+        self._observer.took(self.name, time.perf_counter() - start)
+
+    def _sift(self, records: Sequence[Record]) -> list[tuple[Record, Exception]]:
+        """Handle ``records``, in halves where that raises; return the single ones that cannot be handled."""
+        try:
+            self._handler(records)
+        except (StoreUnavailable, BrokerUnavailable):
+            raise
+        except Exception as error:
+            if len(records) > 1:
+                half = len(records) // 2
+                return self._sift(records[:half]) + self._sift(records[half:])
+            one = records[0]
+            log.exception("unbearable", handler=self.name, topic=one.topic, partition=one.partition, offset=one.offset)
+            return [(one, error)]
+        return []
+
+    def _reason(self, error: Exception) -> str:
+        return f"handler {self.name}: {type(error).__name__}: {error}"
+
+    def _bury(self, rejected: Sequence[Rejected]) -> None:
+        now_ms = self._clock.now_ms()
+        for one in rejected:
+            log.warning("rejected", topic=one.topic, partition=one.partition, offset=one.offset, reason=one.reason)
+            source = headers(one.topic, one.partition, one.offset, one.reason, now_ms)
+            self._producer.send(DEAD_LETTERS, one.key, one.value, source)
+            self._observer.count("rejected", one.topic)
+        if rejected:
+            self._producer.flush()
