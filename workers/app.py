@@ -47,7 +47,7 @@ class App(faust.App):
     def _create_directories(self) -> None:
         """Create none: without tables there is nothing to keep on disk."""
 
-    async def _on_agent_error(self, _agent: AgentT, error: BaseException) -> None:
+    async def _on_agent_error(self, _agent: AgentT[object], error: BaseException) -> None:
         # Faust would restart the agent and go on with the next batch; the failed one would be missing. Crash, and read it again.
         await self.crash(error)
 

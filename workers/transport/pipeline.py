@@ -59,7 +59,7 @@ class Pipeline(Service):
         asyncio.run_coroutine_threadsafe(self._put(batch), self._event_loop)
 
     async def _put(self, batch: RecordBatch) -> None:
-        await self._channel.put(batch)  # type: ignore[arg-type]  # Faust's stub says event; a channel takes any value
+        await self._channel.put(batch)  # type: ignore[arg-type]  # a channel takes any value
 
     def _failed(self, error: Exception) -> None:
         assert self._event_loop is not None
