@@ -1,0 +1,190 @@
+#!lua name=streamrec
+-- version: 1
+-- What must be atomic, or must be one round trip, runs inside Redis. Loaded by streamrec itself (functions.py).
+-- Lists and answers are JSON; profiles are 8 bytes of revision and a MessagePack map.
+
+local LIST_VERSION = 1
+
+-- ---- lists ----------------------------------------------------------------------------------------------------------
+
+local function read_list(key)
+  local raw = redis.call('GET', key)
+  if not raw then return nil end
+  local ok, list = pcall(cjson.decode, raw)
+  if not ok or type(list) ~= 'table' or list.v ~= LIST_VERSION then return nil end
+  return list
+end
+
+-- Append items of `from` to `out`, at most up to n: those not sold out and not in `seen`. Ids are asked for in blocks of what is
+-- still missing, so that the usual read asks Redis for n ids once.
+local function take(out, from, n, soldout, seen)
+  local at, count = 1, #from
+  while #out < n and at <= count do
+    local block, ids = {}, {}
+    while #block < n - #out and at <= count do
+      local item = from[at]
+      at = at + 1
+      if not seen[item.id] then
+        seen[item.id] = true
+        block[#block + 1] = item
+        ids[#ids + 1] = item.id
+      end
+    end
+    if #ids > 0 then
+      local hidden = redis.call('SMISMEMBER', soldout, unpack(ids))
+      for i = 1, #block do
+        if hidden[i] == 0 then out[#out + 1] = block[i] end
+      end
+    end
+  end
+end
+
+local function answer(source, list, items)
+  list = list or {}
+  return '{"source":"' .. source .. '","made_at":' .. string.format('%.0f', list.made_at or 0)
+    .. ',"variant":' .. cjson.encode(list.variant or '') .. ',"digest":' .. cjson.encode(list.digest or '')
+    .. ',"items":' .. (#items > 0 and cjson.encode(items) or '[]') .. '}'
+end
+
+-- What the visitor bought or has in the cart; nil when the profile cannot be read: then nothing may be filled in.
+local function owned(key)
+  local raw = redis.call('GET', key)
+  if not raw then return {} end
+  local ok, profile = pcall(cmsgpack.unpack, string.sub(raw, 9))
+  if not ok or type(profile) ~= 'table' then return nil end
+  local ids = {}
+  for id in pairs(profile.b or {}) do ids[id] = true end
+  -- As Profile.in_cart: an entry that is not newer than the newest forgotten purchase may be that purchase.
+  for id, entry in pairs(profile.c or {}) do
+    if entry[1] > 0 and entry[2] > (profile.f or 0) then ids[id] = true end
+  end
+  return ids
+end
+
+-- KEYS: the visitor's list, the visitor's profile, soldout, the fallback list. ARGV: n.
+local function topk(keys, args)
+  local n = tonumber(args[1])
+  local list = read_list(keys[1])
+  local items, seen = {}, {}
+  if list then take(items, list.items, n, keys[3], seen) end
+  if #items >= n then return answer('list', list, items) end
+  local before = #items
+  local skip, fallback = owned(keys[2]), read_list(keys[4])
+  if skip and fallback then
+    for id in pairs(seen) do skip[id] = true end
+    take(items, fallback.items, n, keys[3], skip)
+  end
+  if before > 0 then return answer(#items > before and 'filled' or 'list', list, items) end
+  if #items > 0 then return answer('fallback', fallback, items) end
+  return answer('none', nil, items)
+end
+
+-- KEYS: any list, soldout. ARGV: n.
+local function guarded_list(keys, args)
+  local list = read_list(keys[1])
+  local items = {}
+  if list then take(items, list.items, tonumber(args[1]), keys[2], {}) end
+  if #items == 0 then return answer('none', nil, items) end
+  return answer('list', list, items)
+end
+
+redis.register_function{function_name = 'streamrec_topk', callback = topk, flags = {'no-writes'}}
+redis.register_function{function_name = 'streamrec_list', callback = guarded_list, flags = {'no-writes'}}
+
+-- ---- visitors -------------------------------------------------------------------------------------------------------
+
+-- The first revision of a visitor is the time in ms and each write adds 1: a visitor that was forgotten and came back never meets
+-- the revision that somebody read before.
+local function next_revision(current)
+  if current == '' then
+    local now = redis.call('TIME')
+    return tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
+  end
+  return struct.unpack('>I8', current) + 1
+end
+
+-- KEYS: the profile, then the lists. ARGV: the revision that was read (8 bytes, empty: there was none), TTL in s, the profile without its
+-- revision, then the lists. Returns the new revision, or 0 when the profile was written by somebody else in between.
+local function commit(keys, args)
+  local current = redis.call('GETRANGE', keys[1], 0, 7)
+  if current ~= args[1] then return 0 end
+  local revision = next_revision(current)
+  redis.call('SET', keys[1], struct.pack('>I8', revision) .. args[3], 'EX', args[2])
+  for i = 2, #keys do redis.call('SET', keys[i], args[i + 2], 'EX', args[2]) end
+  return revision
+end
+
+redis.register_function('streamrec_commit', commit)
+
+-- ---- item facts -----------------------------------------------------------------------------------------------------
+
+-- Every fact function: KEYS: the item's hash, soldout. ARGV: item id, ts (not streamrec_remove), order, the fact's own values.
+-- Returns 1 applied + 2 became sold out + 4 became available.
+
+local function newer(key, group, ts, order)
+  local now = redis.call('HMGET', key, group .. '_ts', group .. '_order')
+  local old_ts = tonumber(now[1] or '-1')
+  ts = tonumber(ts)
+  return ts > old_ts or (ts == old_ts and tonumber(order) > tonumber(now[2] or '-1'))
+end
+
+-- Put the item into soldout or take it out, as its hash says. Done whether or not the fact was new: a repeat repairs the set.
+local function guard(key, soldout, id, applied)
+  local now = redis.call('HMGET', key, 'quantity', 'catalog_order', 'removed_order')
+  local removed = now[3] and tonumber(now[3]) >= tonumber(now[2] or '-1')
+  if removed or now[1] == '0' then
+    return applied + 2 * redis.call('SADD', soldout, id)
+  end
+  return applied + 4 * redis.call('SREM', soldout, id)
+end
+
+local function set_quantity(key, ts, order, quantity)
+  if not newer(key, 'stock', ts, order) then return 0 end
+  redis.call('HSET', key, 'quantity', quantity, 'stock_ts', ts, 'stock_order', order)
+  return 1
+end
+
+local function set_price(key, ts, order, price, list_price)
+  if not newer(key, 'price', ts, order) then return 0 end
+  redis.call('HSET', key, 'price', price, 'price_ts', ts, 'price_order', order)
+  if list_price == '' then redis.call('HDEL', key, 'list_price') else redis.call('HSET', key, 'list_price', list_price) end
+  return 1
+end
+
+-- ARGV: id, ts, order, quantity.
+local function stock(keys, args)
+  return guard(keys[1], keys[2], args[1], set_quantity(keys[1], args[2], args[3], args[4]))
+end
+
+-- ARGV: id, ts, order, price, list price or ''.
+local function price(keys, args)
+  return set_price(keys[1], args[2], args[3], args[4], args[5])
+end
+
+-- ARGV: id, ts, order, title, image_url, category, brand, currency, price or '', quantity or ''.
+local function catalog(keys, args)
+  local key, ts, order, applied = keys[1], args[2], args[3], 0
+  if args[9] ~= '' then applied = math.max(applied, set_price(key, ts, order, args[9], '')) end
+  if args[10] ~= '' then applied = math.max(applied, set_quantity(key, ts, order, args[10])) end
+  if newer(key, 'catalog', ts, order) then
+    redis.call('HSET', key, 'title', args[4], 'image_url', args[5], 'category', args[6], 'brand', args[7], 'currency', args[8],
+      'catalog_ts', ts, 'catalog_order', order)
+    applied = 1
+  end
+  return guard(key, keys[2], args[1], applied)
+end
+
+-- ARGV: id, order. A removal has no ts: it removes the item as it was listed up to that order.
+local function remove(keys, args)
+  local applied = 0
+  if tonumber(args[2]) > tonumber(redis.call('HGET', keys[1], 'removed_order') or '-1') then
+    redis.call('HSET', keys[1], 'removed_order', args[2])
+    applied = 1
+  end
+  return guard(keys[1], keys[2], args[1], applied)
+end
+
+redis.register_function('streamrec_stock', stock)
+redis.register_function('streamrec_price', price)
+redis.register_function('streamrec_catalog', catalog)
+redis.register_function('streamrec_remove', remove)

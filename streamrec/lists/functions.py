@@ -1,0 +1,96 @@
+"""Loads the function library into Redis and runs pipelines of its calls."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any, Final
+
+import redis
+
+from streamrec.lists.redis_errors import is_retryable, translated, unavailable
+
+LIBRARY: Final = "streamrec"
+TOPK: Final = "streamrec_topk"
+LIST: Final = "streamrec_list"
+COMMIT: Final = "streamrec_commit"
+STOCK: Final = "streamrec_stock"
+PRICE: Final = "streamrec_price"
+CATALOG: Final = "streamrec_catalog"
+REMOVE: Final = "streamrec_remove"
+
+CODE: Final = files("streamrec.lists").joinpath("functions.lua").read_text(encoding="utf-8")
+
+#: One command of a pipeline: its name and arguments.
+Command = tuple[Any, ...]
+
+
+def library_version(code: str) -> int:
+    """Return the version that a library's text states, 0 if none."""
+    stated = re.search(r"^-- version: (\d+)$", code, re.MULTILINE)
+    return int(stated[1]) if stated else 0
+
+
+def ensure_functions(client: redis.Redis) -> bool:
+    """Load the function library unless Redis has this one or a newer one; tell whether it was loaded.
+
+    A newer library stays: in a rolling update old and new workers run side by side. Raises StoreUnavailable.
+    """
+    with translated("loading the function library"):
+        stored = _stored_code(client)
+        if stored == CODE or library_version(stored) > library_version(CODE):
+            return False
+        client.function_load(CODE, replace=True)
+        return True
+
+
+def _stored_code(client: redis.Redis) -> str:
+    listed: Any = client.function_list(library=LIBRARY, withcode=True)
+    for entry in listed:
+        fields = entry if isinstance(entry, dict) else dict(zip(entry[::2], entry[1::2], strict=True))
+        code = fields.get(b"library_code", fields.get("library_code", b""))
+        return code.decode() if isinstance(code, bytes) else str(code)
+    return ""
+
+
+def fcall(name: str, keys: Sequence[str], *args: str | bytes | float) -> Command:
+    """Return the command that calls a writing function."""
+    return ("FCALL", name, len(keys), *keys, *args)
+
+
+def fcall_ro(name: str, keys: Sequence[str], *args: str | bytes | float) -> Command:
+    """Return the command that calls a reading function."""
+    return ("FCALL_RO", name, len(keys), *keys, *args)
+
+
+def run(client: redis.Redis, commands: Sequence[Command], doing: str) -> list[Any]:
+    """Send the commands in one round trip and return their answers in order.
+
+    Commands that meet a Redis without our functions (it came back empty) are sent again after the library is loaded.
+    Raises StoreUnavailable; another error is the first one that a command met.
+    """
+    if not commands:
+        return []
+    answers = _send(client, commands, doing)
+    missing = [n for n, answer in enumerate(answers) if _is_missing(answer)]
+    if missing:
+        ensure_functions(client)
+        for n, answer in zip(missing, _send(client, [commands[n] for n in missing], doing), strict=True):
+            answers[n] = answer
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise unavailable(doing, answer) if is_retryable(answer) else answer
+    return answers
+
+
+def _send(client: redis.Redis, commands: Sequence[Command], doing: str) -> list[Any]:
+    with translated(doing), client.pipeline(transaction=False) as pipe:
+        add: Any = pipe.execute_command  # not typed by its authors
+        for command in commands:
+            add(*command)
+        return list(pipe.execute(raise_on_error=False))
+
+
+def _is_missing(answer: object) -> bool:
+    return isinstance(answer, redis.ResponseError) and "function not found" in str(answer).lower()

@@ -1,0 +1,39 @@
+"""Redis' errors in our words: what may be tried again becomes StoreUnavailable; the rest is a mistake of ours and stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import redis
+from redis import exceptions as theirs
+
+from streamrec.errors import StoreUnavailable
+
+#: Answers by which a living server asks to come back later; redis-py has no class for some of them.
+_LATER: Final = ("BUSY", "LOADING", "READONLY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM")
+_UNREACHABLE: Final = (theirs.ConnectionError, theirs.TimeoutError, theirs.ReadOnlyError, theirs.ClusterDownError, OSError)
+
+
+def is_retryable(error: Exception) -> bool:
+    """Tell whether the same command may work later without a change of ours."""
+    if isinstance(error, (*_UNREACHABLE, theirs.OutOfMemoryError, theirs.TryAgainError)):
+        return True
+    return isinstance(error, redis.ResponseError) and str(error).startswith(_LATER)
+
+
+def unavailable(doing: str, error: Exception) -> StoreUnavailable:
+    """Return the error that says what could not be done, why, and what to do next."""
+    return StoreUnavailable(f"Redis, {doing}: {error}; check STREAMREC_REDIS__URL and the server's state, then try again")
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Raise StoreUnavailable for whatever may be tried again; ``doing`` says what the block wants from Redis."""
+    try:
+        yield
+    except (redis.RedisError, OSError) as error:
+        if is_retryable(error):
+            raise unavailable(doing, error) from error
+        raise

@@ -1,0 +1,103 @@
+"""Visitors in Redis: one packed value per profile and per list."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+import redis
+
+from streamrec.lists import functions, keys
+from streamrec.lists.functions import Command, fcall, run
+from streamrec.lists.packing import RankedList, pack, unpack_or_none
+from streamrec.lists.redis_errors import translated
+from streamrec.lists.visitors import REVISION_BYTES, Forgotten, VisitorUpdate, read_revision, unpack_profile
+from streamrec.profiles import Profile
+
+#: How many keys one SCAN step looks at: some ms of Redis' time, and a million keys in a few hundred round trips.
+_SCAN_COUNT: Final = 2000
+
+
+class RedisVisitorStore:
+    """Profiles and lists in Redis; one round trip per call, atomic per visitor. All keys of a visitor share a cluster slot."""
+
+    def __init__(self, client: redis.Redis, *, ttl_s: int = keys.VISITOR_TTL_S) -> None:
+        self._client = client
+        self._ttl_s = ttl_s
+
+    def load(self, user_ids: Sequence[str]) -> list[Profile]:
+        """Return the profiles in the order of the ids."""
+        values = run(self._client, [("GET", keys.profile(user_id)) for user_id in user_ids], "loading profiles")
+        return [unpack_profile(user_id, value) for user_id, value in zip(user_ids, values, strict=True)]
+
+    def commit(self, updates: Sequence[VisitorUpdate]) -> list[bool]:
+        """Write what nobody wrote since it was loaded."""
+        revisions = run(self._client, [self._commit_command(update) for update in updates], "writing profiles and lists")
+        for update, revision in zip(updates, revisions, strict=True):
+            if revision:
+                update.profile.revision = revision
+        return [bool(revision) for revision in revisions]
+
+    def _commit_command(self, update: VisitorUpdate) -> Command:
+        names = [keys.profile(update.user_id), *(keys.rec(update.user_id, placement) for placement in update.lists)]
+        body = update.profile.pack()[REVISION_BYTES:]
+        return fcall(
+            functions.COMMIT,
+            names,
+            read_revision(update.profile),
+            self._ttl_s,
+            body,
+            *(pack(ranked) for ranked in update.lists.values()),
+        )
+
+    def replace_lists(self, lists: Sequence[tuple[str, str, RankedList]]) -> list[bool]:
+        """Replace lists that stand, keeping their time to live."""
+        commands = [("SET", keys.rec(user_id, placement), pack(ranked), "XX", "KEEPTTL") for user_id, placement, ranked in lists]
+        return [bool(answer) for answer in run(self._client, commands, "replacing lists")]
+
+    def forget(self, user_id: str) -> Forgotten:
+        """Delete the profile and every list of a visitor; walks the whole key space, because placements are anyone's names."""
+        # The profile goes first: from then on no commit of an older profile can succeed.
+        profile = keys.profile(user_id)
+        deleted = self._delete([profile]) | self._delete(self._lists_of(user_id))
+        remaining = [*self._existing([profile]), *self._lists_of(user_id)]
+        return Forgotten(deleted, tuple(sorted(remaining)))
+
+    def _lists_of(self, user_id: str) -> list[str]:
+        home = keys.rec(user_id)
+        found = self._scan(re.sub(r"([*?\[\]^\\-])", r"\\\1", home) + "*")
+        return sorted({name for name in found if name == home or name.startswith(f"{home}:")})
+
+    def _delete(self, names: Sequence[str]) -> dict[str, int]:
+        answers = run(self._client, [c for name in names for c in (("STRLEN", name), ("DEL", name))], "forgetting a visitor")
+        return {name: size for name, size, gone in zip(names, answers[::2], answers[1::2], strict=True) if gone}
+
+    def _existing(self, names: Sequence[str]) -> list[str]:
+        there = run(self._client, [("EXISTS", name) for name in names], "forgetting a visitor")
+        return [name for name, exists in zip(names, there, strict=True) if exists]
+
+    def adopt(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, RankedList]]:
+        """Yield the home lists of the visitors that ``wanted`` accepts, a SCAN step at a time."""
+        block: list[str] = []
+        for name in self._scan("rec:{*}"):
+            user_id = name[len("rec:{") : -1]
+            if wanted(user_id):
+                block.append(user_id)
+            if len(block) >= _SCAN_COUNT:
+                yield from self._read(block)
+                block = []
+        yield from self._read(block)
+
+    def _read(self, user_ids: Sequence[str]) -> Iterator[tuple[str, RankedList]]:
+        values = run(self._client, [("GET", keys.rec(user_id)) for user_id in user_ids], "adopting lists")
+        for user_id, value in zip(user_ids, values, strict=True):
+            ranked = unpack_or_none(value)
+            if ranked is not None:
+                yield user_id, ranked
+
+    def _scan(self, pattern: str) -> Iterator[str]:
+        with translated(f"looking for {pattern}"):
+            found: Any = self._client.scan_iter(match=pattern, count=_SCAN_COUNT)
+            for name in found:
+                yield name.decode()

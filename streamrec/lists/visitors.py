@@ -1,0 +1,142 @@
+"""What is kept of a visitor: the profile and the lists, written together or not at all. The port, and its memory implementation."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from streamrec.errors import ProfileError
+from streamrec.lists import keys
+from streamrec.lists.packing import RankedList, pack, unpack_or_none
+from streamrec.profiles import Profile
+
+#: The packed profile starts with its revision.
+REVISION_BYTES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorUpdate:
+    """A profile as it was loaded and then changed, with the lists that follow from it, by placement."""
+
+    user_id: str
+    profile: Profile
+    lists: Mapping[str, RankedList] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """The proof that a visitor is gone."""
+
+    #: Every key that was deleted, with the bytes its value had.
+    deleted: dict[str, int]
+    #: Keys of the visitor found afterwards: empty, unless a worker wrote a new event of the visitor in between.
+    remaining: tuple[str, ...]
+
+
+class VisitorStore(Protocol):
+    """Profiles and lists of visitors. Every method raises StoreUnavailable when the work may be tried again."""
+
+    def load(self, user_ids: Sequence[str]) -> list[Profile]:
+        """Return the profiles in the order of the ids, an empty one for an unknown visitor. Raises ProfileError."""
+        ...
+
+    def commit(self, updates: Sequence[VisitorUpdate]) -> list[bool]:
+        """Write each visitor's profile and lists together if nobody wrote the profile since it was loaded.
+
+        True: written, and ``profile.revision`` is the new one. False: somebody else wrote; load and apply again.
+        """
+        ...
+
+    def replace_lists(self, lists: Sequence[tuple[str, str, RankedList]]) -> list[bool]:
+        """Replace (user id, placement, list) where that list still stands, keeping its time to live; False: it does not."""
+        ...
+
+    def forget(self, user_id: str) -> Forgotten:
+        """Delete the profile and every list of a visitor and look whether anything is left."""
+        ...
+
+    def adopt(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, RankedList]]:
+        """Yield the home lists of the visitors that ``wanted`` accepts, for a worker that took over their partition.
+
+        A list that is written meanwhile may be yielded in its old or its new form, or twice.
+        """
+        ...
+
+
+class MemoryVisitorStore:
+    """Holds the ``max_visitors`` visitors that were written last; for tests and experiments."""
+
+    def __init__(self, max_visitors: int) -> None:
+        self._max_visitors = max_visitors
+        self._profiles: OrderedDict[str, bytes] = OrderedDict()
+        self._lists: dict[str, dict[str, bytes]] = {}
+        #: Never repeats, so a visitor that was forgotten and came back never meets a revision that was read before.
+        self._revision = 0
+
+    def load(self, user_ids: Sequence[str]) -> list[Profile]:
+        """Return the profiles in the order of the ids."""
+        return [unpack_profile(user_id, self._profiles.get(user_id)) for user_id in user_ids]
+
+    def commit(self, updates: Sequence[VisitorUpdate]) -> list[bool]:
+        """Write what nobody wrote since it was loaded."""
+        return [self._commit(update) for update in updates]
+
+    def _commit(self, update: VisitorUpdate) -> bool:
+        if self._profiles.get(update.user_id, b"")[:REVISION_BYTES] != read_revision(update.profile):
+            return False
+        self._revision += 1
+        update.profile.revision = self._revision
+        self._profiles[update.user_id] = update.profile.pack()
+        self._profiles.move_to_end(update.user_id)
+        lists = self._lists.setdefault(update.user_id, {})
+        lists.update({placement: pack(ranked) for placement, ranked in update.lists.items()})
+        if len(self._profiles) > self._max_visitors:
+            oldest, _ = self._profiles.popitem(last=False)
+            self._lists.pop(oldest, None)
+        return True
+
+    def replace_lists(self, lists: Sequence[tuple[str, str, RankedList]]) -> list[bool]:
+        """Replace lists that stand."""
+        done = []
+        for user_id, placement, ranked in lists:
+            mine = self._lists.get(user_id, {})
+            done.append(placement in mine)
+            if placement in mine:
+                mine[placement] = pack(ranked)
+        return done
+
+    def forget(self, user_id: str) -> Forgotten:
+        """Delete the profile and every list of a visitor."""
+        profile, lists = self._profiles.pop(user_id, None), self._lists.pop(user_id, {})
+        deleted = {keys.profile(user_id): len(profile)} if profile is not None else {}
+        return Forgotten(deleted | {keys.rec(user_id, placement): len(value) for placement, value in lists.items()}, ())
+
+    def adopt(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, RankedList]]:
+        """Yield the home lists of the visitors that ``wanted`` accepts."""
+        for user_id, lists in list(self._lists.items()):
+            ranked = unpack_or_none(lists.get(keys.HOME))
+            if ranked is not None and wanted(user_id):
+                yield user_id, ranked
+
+    def lists(self, user_id: str) -> dict[str, RankedList]:
+        """Return the visitor's lists by placement."""
+        found = {placement: unpack_or_none(value) for placement, value in self._lists.get(user_id, {}).items()}
+        return {placement: ranked for placement, ranked in found.items() if ranked is not None}
+
+
+def read_revision(profile: Profile) -> bytes:
+    """Return the revision that must still stand for the profile to be written; empty: that there is none."""
+    return profile.revision.to_bytes(REVISION_BYTES, "big") if profile.revision else b""
+
+
+def unpack_profile(user_id: str, value: bytes | None) -> Profile:
+    """Return the visitor's profile, empty if there is none. Raises ProfileError that names the visitor."""
+    if value is None:
+        return Profile()
+    try:
+        return Profile.unpack(value)
+    except ProfileError as error:
+        msg = f"visitor {user_id}: {error}"
+        raise ProfileError(msg) from error

@@ -1,0 +1,155 @@
+"""The laws of VisitorStore, on every implementation."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from streamrec.config import ProfileSettings
+from streamrec.errors import ProfileError
+from streamrec.events import Click
+from streamrec.lists import keys
+from streamrec.lists.packing import ListItem, RankedList
+from streamrec.lists.redis_visitors import RedisVisitorStore
+from streamrec.lists.visitors import MemoryVisitorStore, VisitorStore, VisitorUpdate
+from streamrec.profiles import Profile, apply
+
+NOW = 1_767_225_600_000
+
+
+@pytest.fixture(params=["memory", "redis"])
+def store(request: pytest.FixtureRequest) -> VisitorStore:
+    if request.param == "memory":
+        return MemoryVisitorStore(100)
+    return RedisVisitorStore(request.getfixturevalue("redis_client"))
+
+
+def _click(profile: Profile, item_id: str, ts: int = NOW) -> Profile:
+    assert apply(profile, Click(item_id=item_id, ts=ts), ProfileSettings())
+    return profile
+
+
+def _list(*ids: str, made_at: int = NOW) -> RankedList:
+    return RankedList(made_at, tuple(ListItem(item_id, 0.5, "trending") for item_id in ids), "a", "d")
+
+
+def _adopted(store: VisitorStore) -> dict[str, RankedList]:
+    return dict(store.adopt(lambda _: True))
+
+
+def test_an_unknown_visitor_has_an_empty_profile(store: VisitorStore) -> None:
+    assert store.load(["u", "v"]) == [Profile(), Profile()]
+    assert store.load([]) == []
+
+
+def test_what_is_committed_is_loaded_in_the_order_asked_for(store: VisitorStore) -> None:
+    a, b = _click(Profile(), "x"), _click(Profile(), "y")
+    assert store.commit([VisitorUpdate("a", a), VisitorUpdate("b", b)]) == [True, True]
+    assert store.load(["b", "nobody", "a"]) == [b, Profile(), a]
+
+
+def test_a_commit_gives_the_profile_its_new_revision_so_that_it_can_be_committed_again(store: VisitorStore) -> None:
+    profile = _click(Profile(), "x")
+    assert store.commit([VisitorUpdate("u", profile)]) == [True]
+    first = profile.revision
+    assert first > 0
+    assert store.commit([VisitorUpdate("u", _click(profile, "y", NOW + 1))]) == [True]
+    assert profile.revision > first
+    assert store.load(["u"]) == [profile]
+
+
+def test_of_two_who_loaded_the_same_profile_one_commits_and_the_other_changes_nothing(store: VisitorStore) -> None:
+    """Profile and lists are written together or not at all."""
+    store.commit([VisitorUpdate("u", _click(Profile(), "x"), {keys.HOME: _list("0")})])
+    [mine], [theirs] = store.load(["u"]), store.load(["u"])
+    assert store.commit([VisitorUpdate("u", _click(mine, "y"), {keys.HOME: _list("1")})]) == [True]
+    assert store.commit([VisitorUpdate("u", _click(theirs, "z"), {keys.HOME: _list("2")})]) == [False]
+    assert store.load(["u"]) == [mine]
+    assert _adopted(store) == {"u": _list("1")}
+
+
+def test_a_conflict_of_one_visitor_does_not_stop_the_others_of_the_batch(store: VisitorStore) -> None:
+    store.commit([VisitorUpdate("u", _click(Profile(), "x"))])
+    updates = [VisitorUpdate("u", _click(Profile(), "y")), VisitorUpdate("v", _click(Profile(), "y"))]
+    assert store.commit(updates) == [False, True]
+
+
+def test_a_repair_replaces_only_lists_that_stand(store: VisitorStore) -> None:
+    store.commit([VisitorUpdate("u", _click(Profile(), "x"), {keys.HOME: _list("0"), "cart": _list("1")})])
+    repairs = [
+        ("u", "cart", _list("2")),
+        ("u", "detail", _list("3")),
+        ("nobody", keys.HOME, _list("4")),
+        ("u", keys.HOME, _list("5")),
+    ]
+    assert store.replace_lists(repairs) == [True, False, False, True]
+    assert _adopted(store) == {"u": _list("5")}
+
+
+def test_forgetting_deletes_the_profile_and_the_lists_of_every_placement_and_nothing_of_others(store: VisitorStore) -> None:
+    """Cached lists are deleted too."""
+    lists = {keys.HOME: _list("0"), "cart": _list("1"), "detail-page": _list("2")}
+    for user_id in ("u", "u2", "xu", "u*", "[u]", "u:cart"):
+        store.commit([VisitorUpdate(user_id, _click(Profile(), "x"), lists)])
+    for user_id in ("u", "u*", "[u]"):
+        proof = store.forget(user_id)
+        mine = {keys.profile(user_id), keys.rec(user_id), keys.rec(user_id, "cart"), keys.rec(user_id, "detail-page")}
+        assert set(proof.deleted) == mine
+        assert all(size > 10 for size in proof.deleted.values())
+        assert proof.remaining == ()
+        assert store.forget(user_id).deleted == {}
+        assert store.load([user_id]) == [Profile()]
+        assert store.replace_lists([(user_id, keys.HOME, _list("9"))]) == [False]
+    assert set(_adopted(store)) == {"u2", "xu", "u:cart"}
+
+
+def test_who_held_a_forgotten_profile_cannot_bring_it_back_even_after_the_visitor_returned(store: VisitorStore) -> None:
+    store.commit([VisitorUpdate("u", _click(Profile(), "x"))])
+    [held] = store.load(["u"])
+    store.forget("u")
+    assert store.commit([VisitorUpdate("u", _click(held, "secret"))]) == [False]
+    [fresh] = store.load(["u"])
+    assert store.commit([VisitorUpdate("u", _click(fresh, "new"))]) == [True]
+    assert store.commit([VisitorUpdate("u", held)]) == [False]
+    assert [i.item_id for i in store.load(["u"])[0].recent] == ["new"]
+
+
+def test_adopting_yields_the_home_lists_of_the_wanted_visitors(store: VisitorStore) -> None:
+    for n in range(20):
+        lists = {keys.HOME: _list(str(n))} if n % 2 else {"cart": _list(str(n))}
+        store.commit([VisitorUpdate(f"u{n}", _click(Profile(), "x"), lists)])
+    assert dict(store.adopt(lambda user_id: user_id < "u2")) == {f"u{n}": _list(str(n)) for n in range(1, 20, 2) if f"u{n}" < "u2"}
+
+
+def test_the_memory_store_keeps_the_visitors_written_last_up_to_its_bound() -> None:
+    store = MemoryVisitorStore(3)
+    for n in range(30):
+        store.commit([VisitorUpdate(f"u{n}", _click(Profile(), "x"), {keys.HOME: _list(str(n))})])
+    assert set(_adopted(store)) == {"u27", "u28", "u29"}
+    assert store.load(["u0"]) == [Profile()]
+
+
+def test_profiles_and_lists_expire_together_and_a_repair_does_not_prolong_them(redis_client: redis.Redis) -> None:
+    store = RedisVisitorStore(redis_client, ttl_s=1000)
+    store.commit([VisitorUpdate("u", _click(Profile(), "x"), {keys.HOME: _list("0"), "cart": _list("1")})])
+    names = [keys.profile("u"), keys.rec("u"), keys.rec("u", "cart")]
+    assert all(990 < redis_client.ttl(name) <= 1000 for name in names)
+    redis_client.expire(keys.rec("u"), 500)
+    store.replace_lists([("u", keys.HOME, _list("9"))])
+    assert redis_client.ttl(keys.rec("u")) <= 500
+
+
+def test_a_redis_that_came_back_empty_gets_its_functions_again(redis_client: redis.Redis) -> None:
+    store = RedisVisitorStore(redis_client)
+    assert store.commit([VisitorUpdate("u", _click(Profile(), "x"))]) == [True]
+    redis_client.flushall()
+    redis_client.function_flush()
+    updates = [VisitorUpdate(f"u{n}", _click(Profile(), "x")) for n in range(3)]
+    assert store.commit(updates) == [True] * 3
+    assert len([p for p in store.load(["u0", "u1", "u2"]) if p.recent]) == 3
+
+
+def test_a_damaged_profile_is_an_error_that_names_the_visitor(redis_client: redis.Redis) -> None:
+    redis_client.set(keys.profile("u"), b"12345678\xc1")
+    with pytest.raises(ProfileError, match="visitor u:"):
+        RedisVisitorStore(redis_client).load(["u"])
