@@ -64,7 +64,7 @@ class ModelSettings(Section):
     normalize: bool = True
     provider: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = Field(0, ge=0, description="0: one per core")
-    batch_tokens: int = Field(4096, ge=64, description="tokens per micro-batch")
+    batch_tokens: int = Field(0, ge=0, description="tokens per micro-batch; 0: 1024 on the CPU, 16384 on a GPU")
 
 
 class IndexSettings(Section):
@@ -76,6 +76,7 @@ class IndexSettings(Section):
     ef_search: int = Field(64, ge=8)
     max_tombstone_ratio: float = Field(0.2, gt=0, lt=1, description="past it the graph is rebuilt in the background")
     max_items: int = Field(2_000_000, ge=1)
+    threads: int = Field(0, ge=0, description="for bulk inserts, rebuilds and batches of queries; 0: one per core")
 
 
 class ProfileSettings(Section):
@@ -114,6 +115,8 @@ class RankingSettings(Section):
     max_per_brand: int = Field(50, ge=1)
     explore_every: int = Field(10, ge=0, description="each so-many-th slot goes to a new item; 0: none")
     trending_half_life_s: float = Field(6 * 3600.0, gt=0)
+    together_half_life_s: float = Field(30 * 86_400.0, gt=0, description="after so long two items met together count half")
+    search_half_life_s: float = Field(6 * 3600.0, gt=0, description="a query counts half so long before the visitor's latest event")
 
 
 class ListSettings(Section):

@@ -1,0 +1,135 @@
+"""Embeds the items of a batch that changed, and nothing else."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from streamrec.embedding.encoder import Encoder
+from streamrec.embedding.text import content_digest, item_text
+from streamrec.embedding.vectors import pack_vectors
+from streamrec.errors import ConfigError
+from streamrec.events import CatalogItem, ItemVector
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+class _Known(NamedTuple):
+    """What was last sent of an item: the digest of its text, and its catalogue message's ts."""
+
+    digest: str
+    ts: int
+
+
+#: Stands for the digest of an item that was removed. Its ts is 0: a removal has none, so any later message brings the item back.
+_GONE: Final = ""
+
+
+class Embedder:
+    """Turns catalogue messages into vector messages; a content digest decides whether an item is embedded again.
+
+    It remembers the digests of the last ``max_items`` items and the vectors of the last ``max_texts`` distinct texts. Forgetting
+    costs work and loses nothing: an item that is no longer remembered is embedded and sent again, with the same vector.
+    """
+
+    def __init__(self, encoder: Encoder, *, max_items: int = 1_000_000, max_texts: int = 10_000) -> None:
+        self._encoder = encoder
+        self._items: _Recent[str, _Known] = _Recent(max_items)
+        self._vectors: _Recent[str, bytes] = _Recent(max_texts)
+
+    @property
+    def model_digest(self) -> str:
+        """The encoder's digest, which every vector message carries."""
+        return self._encoder.digest
+
+    def update(self, items: Sequence[tuple[str, CatalogItem | None]]) -> list[tuple[str, ItemVector | None]]:
+        """Return the vector messages that the batch makes necessary, at most one per item, in the order of the batch.
+
+        ``items`` are (item_id, catalogue message) pairs. Of an item's messages the last wins, but one with an older ``ts`` than a
+        message seen before is out of date and ignored. None removes the item and is passed on as None, unless it is known to be
+        removed. A vector's ``ts`` is the catalogue message's.
+        """
+        winners = self._winners(items)
+        texts = {item_id: item_text(item) for item_id, item in winners.items() if item is not None}
+        digests = {item_id: content_digest(text, self._encoder.digest) for item_id, text in texts.items()}
+        changed = [item_id for item_id in winners if self._digest_of(item_id) != digests.get(item_id, _GONE)]
+        vectors = self._embed({digests[item_id]: texts[item_id] for item_id in changed if item_id in digests})
+        for item_id, item in winners.items():
+            self._items.put(item_id, _Known(digests.get(item_id, _GONE), item.ts if item else 0))
+        return [(item_id, self._message(winners[item_id], digests.get(item_id, _GONE), vectors)) for item_id in changed]
+
+    def remember(self, item_id: str, message: ItemVector | None) -> None:
+        """Take note of a vector message that was sent before, so that a restarted embedder does not embed the catalogue again.
+
+        A message of another model is not noted: its item has to be embedded by this one.
+        """
+        if message is None:
+            self._items.put(item_id, _Known(_GONE, 0))
+        elif message.model_digest == self._encoder.digest:
+            self._items.put(item_id, _Known(message.content_digest, message.ts))
+
+    def forget(self, item_ids: Sequence[str]) -> None:
+        """Drop what is known of items whose messages could not be sent: their next catalogue message is embedded again."""
+        for item_id in item_ids:
+            self._items.drop(item_id)
+
+    def _winners(self, items: Sequence[tuple[str, CatalogItem | None]]) -> dict[str, CatalogItem | None]:
+        winners: dict[str, CatalogItem | None] = {}
+        for item_id, item in items:
+            newest: CatalogItem | _Known | None = winners[item_id] if item_id in winners else self._items.get(item_id)
+            if item is None or newest is None or item.ts >= newest.ts:
+                winners[item_id] = item
+        return winners
+
+    def _digest_of(self, item_id: str) -> str | None:
+        known = self._items.get(item_id)
+        return known.digest if known else None
+
+    def _embed(self, texts: dict[str, str]) -> dict[str, bytes]:
+        known = {digest: vector for digest in texts if (vector := self._vectors.get(digest)) is not None}
+        missing = [digest for digest in texts if digest not in known]
+        if missing:
+            rows = self._encoder.encode([texts[digest] for digest in missing])
+            for digest, vector in zip(missing, pack_vectors(rows), strict=True):
+                known[digest] = vector
+                self._vectors.put(digest, vector)
+        return known
+
+    def _message(self, item: CatalogItem | None, digest: str, vectors: dict[str, bytes]) -> ItemVector | None:
+        if item is None:
+            return None
+        vector = vectors[digest]
+        return ItemVector(
+            content_digest=digest, model_digest=self._encoder.digest, dim=self._encoder.dim, vector=vector, ts=item.ts
+        )
+
+
+class _Recent(Generic[_K, _V]):
+    """The most recently used pairs, at most ``capacity`` of them."""
+
+    def __init__(self, capacity: int) -> None:
+        if capacity < 1:
+            msg = f"a memory of {capacity} entries remembers nothing; give at least 1"
+            raise ConfigError(msg)
+        self._capacity = capacity
+        self._pairs: OrderedDict[_K, _V] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def get(self, key: _K) -> _V | None:
+        value = self._pairs.get(key)
+        if value is not None:
+            self._pairs.move_to_end(key)
+        return value
+
+    def put(self, key: _K, value: _V) -> None:
+        self._pairs[key] = value
+        self._pairs.move_to_end(key)
+        while len(self._pairs) > self._capacity:
+            self._pairs.popitem(last=False)
+
+    def drop(self, key: _K) -> None:
+        self._pairs.pop(key, None)

@@ -1,0 +1,85 @@
+"""Opens ONNX sessions: on the GPU where one can really be used, else on the CPU, and quietly either way."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import onnxruntime as ort
+
+from streamrec.errors import ModelError
+
+_log: Final = logging.getLogger(__name__)
+_ERROR: Final = 3  # onnxruntime's severity scale; its warnings concern graph optimisation and device discovery
+
+
+def open_session(path: Path, *, provider: Literal["auto", "cpu", "cuda"] = "auto", threads: int = 0) -> ort.InferenceSession:
+    """Load a graph; ``threads`` 0 means one per core that this process may use.
+
+    ``auto`` takes CUDA when a device, its driver and its libraries are there, else the CPU with one log line that says why.
+    Raises ModelError when the file is no graph, or when ``cuda`` is demanded and cannot be had.
+    """
+    providers = ["CPUExecutionProvider"]
+    if provider != "cpu":
+        problem = cuda_problem()
+        if problem is None:
+            providers.insert(0, "CUDAExecutionProvider")
+        elif provider == "cuda":
+            msg = f"model.provider is cuda, but {problem}; install what is missing or set model.provider to auto"
+            raise ModelError(msg)
+        else:
+            _log.info("encoder runs on the CPU: %s", problem)
+    try:
+        return ort.InferenceSession(str(path), _options(threads), providers=providers)
+    except Exception as error:  # onnxruntime raises its own types, and RuntimeError
+        if len(providers) > 1 and provider == "auto":
+            _log.warning("encoder runs on the CPU: CUDA refused the session (%s)", error)
+            return open_session(path, provider="cpu", threads=threads)
+        msg = (
+            f"{path} cannot be loaded as an ONNX graph ({error}); correct model.onnx_path, or delete the file if it is a cached one"
+        )
+        raise ModelError(msg) from error
+
+
+def _options(threads: int) -> Any:
+    options = ort.SessionOptions()
+    # A number of our own keeps onnxruntime from pinning its threads to cores, which fails noisily in containers.
+    options.intra_op_num_threads = threads or _cores()
+    options.inter_op_num_threads = 1
+    # Waiting threads sleep: other worker processes need these cores between two batches.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = _ERROR
+    return options
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def cuda_problem() -> str | None:
+    """Say in words why CUDA cannot be used here; None when it can.
+
+    Asked before onnxruntime is, because onnxruntime prints an error of its own for each missing library.
+    """
+    if "CUDAExecutionProvider" not in ort.get_available_providers():
+        return "this onnxruntime is built without CUDA (install onnxruntime-gpu)"
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return "no NVIDIA driver is installed (libcuda.so.1)"
+    devices = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(devices)) != 0 or devices.value == 0:
+        return "the NVIDIA driver finds no device"
+    folder = Path(ort.__file__).parent / "capi"
+    ort.preload_dlls()
+    try:
+        ctypes.CDLL(str(folder / "libonnxruntime_providers_shared.so"), mode=ctypes.RTLD_GLOBAL)
+        ctypes.CDLL(str(folder / "libonnxruntime_providers_cuda.so"))
+    except OSError as error:
+        return f"a CUDA library is missing ({error})"
+    return None

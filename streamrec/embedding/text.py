@@ -1,0 +1,39 @@
+"""The text of an item, and the digest that tells whether it must be embedded again."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from streamrec.events import CatalogItem
+
+#: Encoders read the first 128 tokens or so; what lies behind costs tokenizing time and changes nothing.
+MAX_CHARS: Final = 1000
+#: Attributes that say what an item is rather than who sells it or what it costs today.
+_SILENT_ATTRIBUTES: Final = frozenset({"seller", "sku", "gtin", "ean", "upc", "url"})
+
+
+def item_text(item: CatalogItem) -> str:
+    """Return the text that stands for an item: title, brand, category, attributes, description, at most ``MAX_CHARS`` long.
+
+    Price, currency, quantity, image and ts are never in it, so they never cause an embedding. A part that an earlier one
+    already holds is left out, because repeating a word moves the vector. Attributes come in the order of their names, so that a
+    producer's key order does not count.
+    """
+    parts: list[str] = []
+    said = "  "  # an empty part is in it
+    attributes = (item.attributes[name] for name in sorted(item.attributes) if name.casefold() not in _SILENT_ATTRIBUTES)
+    for part in (item.title, item.brand, item.category, *attributes, item.description):
+        words = " ".join(part[:MAX_CHARS].split())
+        if f" {words.casefold()} " in said:
+            continue
+        parts.append(words)
+        said += f"{words.casefold()} "
+        if len(said) > MAX_CHARS:
+            break
+    return " ".join(parts)[:MAX_CHARS].rstrip()
+
+
+def content_digest(text: str, model_digest: str) -> str:
+    """Return 32 hex characters that change when the text or the model changes."""
+    return hashlib.blake2b(f"{model_digest}\0{text}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
