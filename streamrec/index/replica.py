@@ -1,0 +1,90 @@
+"""Keeps a vector index equal to the compacted topic of item vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamrec.events import ItemVector
+from streamrec.index.port import Labels, VectorIndex, Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaChange:
+    """What one batch did: the rows whose vector was set, the rows whose vector is gone, and how many messages were refused."""
+
+    changed: Labels
+    removed: Labels
+    refused: int = 0
+
+
+@dataclass(slots=True)
+class RefusedCounts:
+    """How many vectors were refused since the start, by reason."""
+
+    other_model: int = field(default=0)
+    other_dim: int = field(default=0)
+    not_finite: int = field(default=0)
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.other_model + self.other_dim + self.not_finite
+
+
+class VectorReplica:
+    """Feeds an index from item-vectors messages, in the order of their topic; applying them again changes nothing.
+
+    Vectors of two models cannot be compared, so one model is served: ``model_digest``, or without it that of the first vector of
+    the right dimension. Others are refused and counted; an item that has only a refused vector keeps its older one. ``row`` gives
+    the row of an item id in the item table, creating it where needed.
+    """
+
+    def __init__(self, row: Callable[[str], int], index: VectorIndex, model_digest: str | None = None) -> None:
+        self._row = row
+        self._index = index
+        self.model_digest = model_digest
+        self.refused = RefusedCounts()
+
+    def apply(self, messages: Sequence[tuple[str, ItemVector | None]]) -> ReplicaChange:
+        """Apply (item_id, vector or None for removed) in order; of several messages of one item the last valid one counts."""
+        before = self.refused.total
+        last = {item_id: vector for item_id, vector in messages if vector is None or self._accepts(vector)}
+        rows, vectors, gone = [], [], []
+        for item_id, vector in last.items():
+            if vector is None:
+                gone.append(self._row(item_id))
+            else:
+                rows.append(self._row(item_id))
+                vectors.append(vector.vector)
+        changed, values = self._finite(np.array(rows, np.int32), self._decoded(vectors))
+        removed = np.array(gone, np.int32)
+        if len(changed):
+            self._index.upsert(changed, values)
+        if len(removed):
+            self._index.remove(removed)
+        return ReplicaChange(changed, removed, self.refused.total - before)
+
+    def _accepts(self, vector: ItemVector) -> bool:
+        if vector.dim != self._index.dim:
+            self.refused.other_dim += 1
+            return False
+        if self.model_digest is None:
+            self.model_digest = vector.model_digest
+        if vector.model_digest != self.model_digest:
+            self.refused.other_model += 1
+            return False
+        return True
+
+    def _decoded(self, vectors: list[bytes]) -> Vectors:
+        """Return float16 bytes as one (n, dim) float32 matrix."""
+        return np.frombuffer(b"".join(vectors), "<f2").reshape(-1, self._index.dim).astype(np.float32)
+
+    def _finite(self, rows: Labels, values: Vectors) -> tuple[Labels, NDArray[np.float32]]:
+        """Leave out vectors with NaN or infinity: one broken message must not stop the batch."""
+        finite = np.isfinite(values).all(axis=1)
+        self.refused.not_finite += int((~finite).sum())
+        return rows[finite], values[finite]
