@@ -1,0 +1,175 @@
+"""What visitors met near what: the recommender's replica of item-neighbours, and candidates out of it.
+
+Similarity is the co-visitation count normalised by both items' totals, t / sqrt(d_a d_b), as in item-to-item collaborative
+filtering (Linden, Smith and York, IEEE Internet Computing 2003), damped where few visitors stand behind it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamrec.catalogue.table import ItemTable
+from streamrec.events import ItemNeighbours
+
+#: A similarity that rests on one visitor counts half, on nine visitors nine tenths.
+_DOUBT: Final = 1.0
+_FIRST_CAPACITY: Final = 1024
+_NOTHING: Final = (-np.inf, -np.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """Items met together with others: rows int32, strengths float64 in [0, 1], because int32 row that speaks for each the most."""
+
+    rows: NDArray[np.int32]
+    strengths: NDArray[np.float64]
+    because: NDArray[np.int32]
+
+
+@dataclass(slots=True)
+class _Record:
+    ids: tuple[str, ...]
+    together: NDArray[np.float64]
+    bought: NDArray[np.float64]
+    #: as_of in half-lives.
+    age: float
+    rows: NDArray[np.int32] | None = None
+    #: Length of the item table when ``rows`` were looked up; -1 once all were found.
+    looked_at: int = 0
+
+
+class NeighbourTable:
+    """Holds the newest record of each item; at ``max_items`` the one that was updated longest ago is forgotten.
+
+    Weights decay exponentially, so only their ratios matter and none depends on the time of reading: everything is kept as log2 at
+    the epoch. ``popularity_half_life_s`` and ``together_half_life_s`` are those of the aggregator that wrote the records.
+    """
+
+    def __init__(
+        self,
+        items: ItemTable,
+        *,
+        popularity_half_life_s: float = 6 * 3600.0,
+        together_half_life_s: float = 30 * 86_400.0,
+        max_items: int = 2_000_000,
+    ) -> None:
+        self._items = items
+        self._popularity_ms = popularity_half_life_s * 1000
+        self._together_ms = together_half_life_s * 1000
+        self._max_items = max_items
+        self._records: OrderedDict[str, _Record] = OrderedDict()
+        #: (2, rows): log2 at the epoch of each row's popularity and of its degree, the sum of its ``together``.
+        self._logs = np.full((2, _FIRST_CAPACITY), -np.inf)
+        #: The same two numbers of items that the item table does not know yet.
+        self._waiting: dict[str, tuple[float, float]] = {}
+        self._waited_for = 0
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def update(self, item_id: str, record: ItemNeighbours | None) -> None:
+        """Replace what is known of an item; None forgets it."""
+        self._records.pop(item_id, None)
+        if record is None:
+            self._set(item_id, _NOTHING)
+            return
+        together = np.array([n.together for n in record.neighbours], np.float64)
+        bought = np.array([n.bought for n in record.neighbours], np.float64)
+        age = record.as_of / self._together_ms
+        self._records[item_id] = _Record(tuple(n.item_id for n in record.neighbours), together, bought, age)
+        self._set(item_id, (_log2(record.popularity) + record.as_of / self._popularity_ms, _log2(float(together.sum())) + age))
+        if len(self._records) > self._max_items:
+            oldest, _ = self._records.popitem(last=False)
+            self._set(oldest, _NOTHING)
+
+    # -- numbers by row ----------------------------------------------------------------------------------------------
+
+    def _set(self, item_id: str, logs: tuple[float, float]) -> None:
+        row = self._items.find(item_id)
+        if row >= 0:
+            self._waiting.pop(item_id, None)
+            self._reserve(row + 1)
+            self._logs[:, row] = logs
+        elif logs != _NOTHING:
+            self._waiting[item_id] = logs
+        else:
+            self._waiting.pop(item_id, None)
+
+    def _reserve(self, n: int) -> None:
+        have = self._logs.shape[1]
+        if n > have:
+            grown = np.full((2, max(n, 2 * have)), -np.inf)
+            grown[:, :have] = self._logs
+            self._logs = grown
+
+    def _settle(self) -> NDArray[np.float64]:
+        """Give rows to what waited for the item table to know it; return the numbers of all rows, (2, n)."""
+        n = len(self._items)
+        self._reserve(n)
+        if self._waiting and n != self._waited_for:
+            self._waited_for = n
+            for item_id in [item_id for item_id in self._waiting if item_id in self._items]:
+                self._set(item_id, self._waiting[item_id])
+        return self._logs[:, :n]
+
+    def log_popularity(self) -> NDArray[np.float64]:
+        """Return log2 of each row's decayed visitors, on one scale for all rows and moments; -inf where there were none."""
+        popularity: NDArray[np.float64] = self._settle()[0]
+        return popularity
+
+    # -- neighbours --------------------------------------------------------------------------------------------------
+
+    def related(self, row: int, *, bought: bool = False) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """Return an item's neighbours as rows and similarities in (0, 1], in no special order.
+
+        With ``bought`` only what was bought together counts, where anything was.
+        """
+        record = self._records.get(self._items.id(row))
+        if record is None or not len(record.ids):
+            return np.empty(0, np.int32), np.empty(0)
+        rows = self._rows(record)
+        counts = record.bought if bought and record.bought.any() else record.together
+        known = (rows >= 0) & (counts > 0) & (rows != row)
+        rows, counts = rows[known], counts[known]
+        degrees = self._settle()[1]
+        mine, theirs = degrees[row], degrees[rows]
+        # An item whose own record has not come yet is taken to be as well known as the one that names it.
+        theirs = np.where(theirs > -np.inf, theirs, mine)
+        similarity = np.minimum(np.exp2(np.log2(counts) + record.age - (mine + theirs) / 2), 1.0)
+        return rows, similarity * counts / (counts + _DOUBT)
+
+    def _rows(self, record: _Record) -> NDArray[np.int32]:
+        if record.rows is None or (record.looked_at >= 0 and record.looked_at != len(self._items)):
+            record.rows = self._items.find_all(record.ids)
+            record.looked_at = len(self._items) if (record.rows < 0).any() else -1
+        return record.rows
+
+
+def from_seeds(table: NeighbourTable, seeds: NDArray[np.int32], weights: NDArray[np.float64], *, bought: bool = False) -> Related:
+    """Join the neighbours of ``seeds`` (s,), each counting by its weight in [0, 1].
+
+    A strength is s / (s + 0.1) of the summed similarity s: two seeds that agree say more than one, and none says everything.
+    """
+    found = [table.related(row, bought=bought) for row in seeds.tolist()]
+    lengths = [len(rows) for rows, _ in found]
+    if not sum(lengths):
+        return Related(np.empty(0, np.int32), np.empty(0), np.empty(0, np.int32))
+    rows = np.concatenate([rows for rows, _ in found])
+    votes = np.concatenate([similarity for _, similarity in found]) * np.repeat(weights, lengths)
+    unique, place = np.unique(rows, return_inverse=True)
+    sums = np.bincount(place, votes, len(unique))
+    # The strongest vote for each: writing votes in rising order leaves the greatest standing; of equal ones the earliest seed.
+    rising = np.lexsort((-np.arange(len(votes)), votes))
+    because = np.empty(len(unique), np.int32)
+    because[place[rising]] = np.repeat(seeds, lengths)[rising]
+    return Related(unique.astype(np.int32), sums / (sums + 0.1), because)
+
+
+def _log2(value: float) -> float:
+    return math.log2(value) if value > 0 else -math.inf

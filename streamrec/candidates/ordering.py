@@ -1,0 +1,26 @@
+"""Orders that are the same in every process: by score, equal scores by the hash of the item's id, never by row number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
+
+
+def best_first(scores: Floats, hashes: NDArray[np.uint64]) -> NDArray[np.intp]:
+    """Return the positions of (n,) scores, greatest first, equal ones by their hash."""
+    return np.lexsort((hashes, -scores))
+
+
+def top(scores: Floats, hashes: NDArray[np.uint64], n: int) -> NDArray[np.intp]:
+    """Return the positions of the ``n`` greatest of (m,) scores, greatest first; -inf is no candidate."""
+    found = np.flatnonzero(scores > -np.inf)
+    if len(found) > n:
+        values = scores[found]
+        bound = np.partition(values, len(values) - n)[len(values) - n]
+        # All that tie with the last place compete for it by hash; partition alone would choose by row number.
+        found = found[values >= bound]
+    return found[best_first(scores[found], hashes[found])][:n]

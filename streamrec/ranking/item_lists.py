@@ -1,0 +1,122 @@
+"""Lists that belong to items and to the whole shop: trending, new, similar, bought together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamrec.campaigns import CampaignBook
+from streamrec.candidates import NeighbourTable, Related, fresh, from_seeds, newness, popularity, trending
+from streamrec.candidates.ordering import best_first
+from streamrec.catalogue.table import ItemTable
+from streamrec.config import RankingSettings
+from streamrec.index import VectorIndex
+from streamrec.ranking.reasons import Ranking, Reason, empty_ranking
+from streamrec.ranking.score import similarity
+
+
+class ItemLists:
+    """Reads the same state as the ranker; what is unavailable or excluded for everybody is on none of its lists."""
+
+    def __init__(
+        self, items: ItemTable, index: VectorIndex, neighbours: NeighbourTable, campaigns: CampaignBook, settings: RankingSettings
+    ) -> None:
+        self._items = items
+        self._index = index
+        self._neighbours = neighbours
+        self._campaigns = campaigns
+        self._settings = settings
+
+    def _allowed(self, now_ms: int, category: str | None = None) -> NDArray[np.bool_]:
+        allowed: NDArray[np.bool_] = self._items.available & ~self._campaigns.effects(now_ms, self._items).excluded
+        return allowed if category is None else allowed & (self._items.category == self._items.categories.find(category))
+
+    def trending(self, now_ms: int, n: int, category: str | None = None) -> Ranking:
+        """Return the most popular items, best first, filled up with the newest where few are popular."""
+        allowed = self._allowed(now_ms, category)
+        log_popularity = self._neighbours.log_popularity()
+        rows = trending(log_popularity, allowed, self._items.id_hash, n)
+        scores = popularity(log_popularity, rows, float(log_popularity.max(initial=-np.inf)))
+        popular = _ranking(rows, scores, Reason.TRENDING)
+        if len(rows) == n:
+            return popular
+        allowed = allowed.copy()
+        allowed[rows] = False
+        return _joined(popular, self._newest(allowed, n - len(rows), weight=0.0))
+
+    def newest(self, now_ms: int, n: int, category: str | None = None) -> Ranking:
+        """Return the newest items, newest first."""
+        return self._newest(self._allowed(now_ms, category), n)
+
+    def _newest(self, allowed: NDArray[np.bool_], n: int, weight: float = 1.0) -> Ranking:
+        first_seen = self._items.first_seen_ms
+        rows = fresh(first_seen, allowed, self._items.id_hash, n)
+        scores = weight * newness(first_seen[rows], int(first_seen.max(initial=0)), self._settings.new_half_life_s)
+        return _ranking(rows, scores, Reason.NEW)
+
+    def similar(self, item_ids: Sequence[str], now_ms: int, n: int) -> list[Ranking]:
+        """Return for each item the ``n`` that are nearest in content, those met together with it raised.
+
+        Items without a vector are answered from what was met together; unknown ones with an empty list.
+        """
+        rows = self._items.find_all(tuple(item_ids))
+        allowed = self._allowed(now_ms)
+        vectors = self._index.vectors(rows.clip(min=0)) if len(self._items) else np.zeros((len(rows), self._index.dim), np.float32)
+        near = self._nearest(vectors, 2 * n + 10)
+        return [
+            empty_ranking() if row < 0 else self._blend(row, vectors[i : i + 1], near[i], allowed, n)
+            for i, row in enumerate(rows.tolist())
+        ]
+
+    def _nearest(self, vectors: NDArray[np.float32], k: int) -> NDArray[np.int32]:
+        k = min(k, len(self._index))
+        if not k or not len(vectors):
+            return np.empty((len(vectors), 0), np.int32)
+        return self._index.search(vectors, k)[0]
+
+    def _blend(self, row: int, vector: NDArray[np.float32], near: NDArray[np.int32], allowed: NDArray[np.bool_], n: int) -> Ranking:
+        met = self._related(row, bought=False)
+        rows = np.union1d(near[near >= 0] if vector.any() else near[:0], met.rows).astype(np.int32)
+        rows = rows[allowed[rows] & (rows != row)]
+        content = similarity(self._index.vectors(rows), vector)[:, 0] if len(rows) else np.empty(0)
+        # Half the weight of content: what is met together is often a complement, not an alternative.
+        together = np.zeros(len(rows))
+        if len(met.rows) and len(rows):
+            places = np.searchsorted(met.rows, rows).clip(max=len(met.rows) - 1)
+            together = np.where(met.rows[places] == rows, 0.5 * met.strengths[places], 0.0)
+        scores = content + together
+        best = best_first(scores, self._items.id_hash[rows])[:n]
+        reasons = np.where(content >= together, Reason.CONTENT, Reason.TOGETHER)[best]
+        return Ranking(rows[best], scores[best].astype(np.float32), reasons.astype(np.uint8), np.full(len(best), row, np.int32))
+
+    def together(self, item_ids: Sequence[str], now_ms: int, n: int) -> list[Ranking]:
+        """Return for each item the ``n`` that were bought with it, strongest first; where none was, those met with it."""
+        allowed = self._allowed(now_ms)
+        return [self._together(self._items.find(item_id), allowed, n) for item_id in item_ids]
+
+    def _together(self, row: int, allowed: NDArray[np.bool_], n: int) -> Ranking:
+        if row < 0:
+            return empty_ranking()
+        related = self._related(row, bought=True)
+        kept = np.flatnonzero(allowed[related.rows])
+        best = kept[best_first(related.strengths[kept], self._items.id_hash[related.rows[kept]])][:n]
+        return _ranking(related.rows[best], related.strengths[best], Reason.TOGETHER, row)
+
+    def _related(self, row: int, *, bought: bool) -> Related:
+        return from_seeds(self._neighbours, np.array([row], np.int32), np.ones(1), bought=bought)
+
+
+def _ranking(rows: NDArray[np.int32], scores: NDArray[np.float64], reason: Reason, evidence: int = -1) -> Ranking:
+    n = len(rows)
+    return Ranking(rows, scores.astype(np.float32), np.full(n, reason, np.uint8), np.full(n, evidence, np.int32))
+
+
+def _joined(first: Ranking, second: Ranking) -> Ranking:
+    return Ranking(
+        np.concatenate([first.rows, second.rows]),
+        np.concatenate([first.scores, second.scores]),
+        np.concatenate([first.reasons, second.reasons]),
+        np.concatenate([first.evidence, second.evidence]),
+    )

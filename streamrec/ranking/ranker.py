@@ -1,0 +1,282 @@
+"""A visitor's list: candidates, scores, boosts, diversity, exploration, filters. Reading never changes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamrec.campaigns import CampaignBook
+from streamrec.candidates import Interests, NeighbourTable, Related, from_seeds, interests
+from streamrec.candidates.ordering import best_first
+from streamrec.catalogue.table import ItemTable
+from streamrec.config import ProfileSettings, RankingSettings
+from streamrec.index import VectorIndex
+from streamrec.lists.keys import HOME
+from streamrec.profiles import Profile
+from streamrec.ranking.item_lists import ItemLists
+from streamrec.ranking.queries import QueryVectors
+from streamrec.ranking.reasons import Ranking, Reason
+from streamrec.ranking.scene import Scene
+from streamrec.ranking.score import Scores, combine, similarity
+from streamrec.ranking.select import Limits, Selection, select
+from streamrec.ranking.taste import Hidden, Taste, hidden_from, taste_of
+
+#: Visitors whose vectors are held at once: 64 × 64 recent items × 512 float32 are 8 MB.
+_CHUNK: Final = 64
+#: Co-visited candidates per visitor; the strongest are kept.
+_MAX_RELATED: Final = 120
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is searched for on behalf of one visitor, and what was found."""
+
+    profile: Profile
+    taste: Taste
+    interests: Interests
+    #: (i, dim) float32; the interests' vectors.
+    vectors: Vectors
+    #: (1, dim) or (0, dim) float32; the latest query's.
+    query: Vectors
+    #: int32; nearest items of interests and query, -1 where there are fewer.
+    found: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Everything that made one list; arrays are (c,) over the candidates."""
+
+    wish: Wish
+    scene: Scene
+    hidden: Hidden
+    rows: NDArray[np.int32]
+    #: Whether the row may take an ordinary slot: False for rows that are only pinned or only asked about.
+    organic: NDArray[np.bool_]
+    scores: Scores
+    evidence: NDArray[np.int32]
+    #: Positions that compete, best first.
+    order: NDArray[np.intp]
+    #: Slot -> (position, campaign number).
+    pins: dict[int, tuple[int, int]]
+    selection: Selection
+
+
+class Ranker:
+    """Ranks items for visitors from the state that it is given; the same state and ``now_ms`` give the same lists.
+
+    Nothing in a list depends on row numbers, on the order of arrival or on the other visitors of a batch. Time matters only to
+    campaigns and to how long bought items stay hidden: all decay is relative, so an idle minute reorders nothing.
+    """
+
+    def __init__(  # noqa: PLR0917 - the composition root names them
+        self,
+        items: ItemTable,
+        index: VectorIndex,
+        neighbours: NeighbourTable,
+        campaigns: CampaignBook,
+        settings: RankingSettings,
+        encode_queries: Callable[[Sequence[str]], NDArray[Any]] | None = None,
+        *,
+        profiles: ProfileSettings | None = None,
+        max_queries: int = 10_000,
+    ) -> None:
+        self.items = items
+        self.index = index
+        self.neighbours = neighbours
+        self.campaigns = campaigns
+        self.settings = settings
+        self._profiles = profiles or ProfileSettings()
+        self._queries = QueryVectors(encode_queries, index.dim, max_queries)
+        self._lists = ItemLists(items, index, neighbours, campaigns, settings)
+
+    # -- visitors ----------------------------------------------------------------------------------------------------
+
+    def rank(self, visitors: Sequence[Profile], now_ms: int, *, k: int | None = None, placement: str = HOME) -> list[Ranking]:
+        """Return each visitor's list of at most ``k`` (default ``list_size``) items.
+
+        Never shown: what is unavailable, excluded, not in the catalogue, bought within ``hide_bought_days`` or in the cart; nor
+        anything twice. A list is shorter than ``k`` only when nothing else may be shown.
+        """
+        size = self.settings.list_size if k is None else k
+        return [self._ranking(trace) for trace in self.traces(visitors, now_ms, size, placement)]
+
+    def traces(
+        self, visitors: Sequence[Profile], now_ms: int, size: int, placement: str = HOME, *, ask: int = -1
+    ) -> Iterator[Trace]:
+        """Yield how each visitor's list comes about; ``ask`` is a row that is scored too, whether a candidate or not."""
+        scenes: dict[frozenset[str], Scene] = {}
+        for start in range(0, len(visitors), _CHUNK):
+            for wish in self._wishes(visitors[start : start + _CHUNK], placement):
+                segments = wish.taste.segments
+                if segments not in scenes:
+                    effects = self.campaigns.effects(now_ms, self.items, segments)
+                    scenes[segments] = Scene(self.items, self.neighbours, effects, self.settings)
+                yield self._trace(wish, scenes[segments], now_ms, size, ask)
+
+    def _wishes(self, profiles: Sequence[Profile], placement: str) -> list[Wish]:
+        """Read the profiles and search for all of their interests and queries at once."""
+        tastes = [taste_of(p, self.items, self._profiles, self.settings, placement) for p in profiles]
+        met = np.unique(np.concatenate([np.empty(0, np.int32), *(t.rows for t in tastes)]))
+        met_vectors = self.index.vectors(met)
+        queries = self._queries.get([t.query for t in tastes])
+        pending = []
+        for taste, query in zip(tastes, queries, strict=True):
+            found, vectors = self._interests(taste, met, met_vectors)
+            pending.append((found, vectors, query if self.settings.weight_search else query[:0]))
+        wanted = [np.concatenate([vectors, query]) for _, vectors, query in pending]
+        labels = self._search(np.concatenate(wanted)) if wanted else np.empty((0, 1), np.int32)
+        ends = np.cumsum([len(w) for w in wanted])
+        return [
+            Wish(profile, taste, *parts, labels[end - len(w) : end].ravel())
+            for profile, taste, parts, w, end in zip(profiles, tastes, pending, wanted, ends, strict=True)
+        ]
+
+    def _interests(self, taste: Taste, met: NDArray[np.int32], met_vectors: Vectors) -> tuple[Interests, Vectors]:
+        """Cluster what the visitor met; medoids are returned as rows of the item table."""
+        vectors = met_vectors[np.searchsorted(met, taste.rows)]
+        real = vectors.any(axis=1) if self.settings.weight_content else np.zeros(len(vectors), np.bool_)
+        rows, vectors = taste.rows[real], vectors[real]
+        found = interests(vectors, taste.weights[real], self.items.id_hash[rows], self.settings.max_interests)
+        return Interests(rows[found.medoids].astype(np.intp), found.weights), vectors[found.medoids]
+
+    def _search(self, queries: Vectors) -> NDArray[np.int32]:
+        if not len(queries) or not len(self.index):
+            return np.empty((len(queries), 0), np.int32)
+        k = min(self.settings.candidates_per_interest, len(self.index))
+        return self.index.search(queries, k)[0]
+
+    # -- one visitor -------------------------------------------------------------------------------------------------
+
+    def _trace(self, wish: Wish, scene: Scene, now_ms: int, size: int, ask: int) -> Trace:
+        hidden = hidden_from(wish.profile, self.items, self.settings, now_ms)
+        hidden_rows = hidden.rows
+        related = self._related(wish.taste)
+        rows = np.unique(np.concatenate([wish.found, related.rows, scene.common]))
+        rows = rows[rows >= 0]
+        shown = scene.allowed[rows] & ~np.isin(rows, hidden_rows)
+        if int(shown.sum()) < size:
+            rows = np.union1d(rows, scene.more(size + len(rows) + len(hidden_rows)))
+        own = rows
+        extra = [pin.row for pin in scene.effects.pins] + ([ask] if ask >= 0 else [])
+        if extra:
+            rows = np.union1d(rows, np.array(extra, np.int32))
+        organic = np.isin(rows, own)
+        shown = scene.allowed[rows] & ~np.isin(rows, hidden_rows)
+        scores, evidence = self._score(wish, scene, related, rows)
+        competing = np.flatnonzero(shown & organic)
+        order = competing[best_first(scores.total[competing], self.items.id_hash[rows[competing]])]
+        pins = self._pins(scene, rows, shown)
+        selection = self._select(scene, rows, order, pins, size)
+        return Trace(wish, scene, hidden, rows, organic, scores, evidence, order, pins, selection)
+
+    def _related(self, taste: Taste) -> Related:
+        if not self.settings.weight_together:
+            return from_seeds(self.neighbours, taste.rows[:0], taste.weights[:0])
+        n = self.settings.seeds
+        related = from_seeds(self.neighbours, taste.rows[:n], taste.weights[:n])
+        if len(related.rows) <= _MAX_RELATED:
+            return related
+        best = best_first(related.strengths, self.items.id_hash[related.rows])[:_MAX_RELATED]
+        best = np.sort(best)  # rows stay ascending
+        return Related(related.rows[best], related.strengths[best], related.because[best])
+
+    def _score(self, wish: Wish, scene: Scene, related: Related, rows: NDArray[np.int32]) -> tuple[Scores, NDArray[np.int32]]:
+        settings, n = self.settings, len(rows)
+        parts = np.zeros((5, n))
+        near_row = np.full(n, -1, np.int32)
+        near_because = np.full(n, -1, np.int32)
+        if len(wish.vectors) or len(wish.query):
+            near = similarity(self.index.vectors(rows), np.concatenate([wish.vectors, wish.query]))
+            if len(wish.vectors):
+                # The heaviest interest counts whole, the lightest half: a side interest still finds its best items.
+                weighted = near[:, : len(wish.vectors)] * (0.5 + 0.5 * wish.interests.weights)
+                nearest = weighted.argmax(axis=1)
+                parts[0] = settings.weight_content * weighted[np.arange(n), nearest]
+                near_row = wish.interests.medoids[nearest].astype(np.int32)
+            if len(wish.query):
+                parts[2] = settings.weight_search * wish.taste.query_strength * near[:, -1]
+        if len(related.rows):
+            places = np.searchsorted(related.rows, rows).clip(max=len(related.rows) - 1)
+            has = related.rows[places] == rows
+            parts[1, has] = settings.weight_together * related.strengths[places[has]]
+            near_because[has] = related.because[places[has]]
+        parts[3] = settings.weight_trending * scene.popularity(rows)
+        parts[4] = settings.weight_new * scene.newness(rows)
+        scores = combine(parts, self._penalty(wish.profile, rows), scene.effects.multiplier[rows].astype(np.float64))
+        choices = [scores.reasons == Reason.CONTENT, scores.reasons == Reason.TOGETHER, scores.reasons == Reason.CAMPAIGN]
+        evidence = np.select(choices, [near_row, near_because, scene.effects.boosted_by[rows]], -1).astype(np.int32)
+        return scores, evidence
+
+    def _penalty(self, profile: Profile, rows: NDArray[np.int32]) -> NDArray[np.float64]:
+        penalty = np.zeros(len(rows))
+        shown = profile.shown if self.settings.shown_penalty and len(rows) else {}
+        if shown:
+            shown_rows = self.items.find_all(tuple(shown))
+            places = np.searchsorted(rows, shown_rows).clip(max=len(rows) - 1)
+            hit = rows[places] == shown_rows
+            counts = np.fromiter((count for count, _ in shown.values()), np.float64, len(shown))
+            penalty[places[hit]] = self.settings.shown_penalty * counts[hit]
+        return penalty
+
+    @staticmethod
+    def _pins(scene: Scene, rows: NDArray[np.int32], shown: NDArray[np.bool_]) -> dict[int, tuple[int, int]]:
+        """Give each slot its first pin that may be shown and has no other slot."""
+        pins: dict[int, tuple[int, int]] = {}
+        used: set[int] = set()
+        for pin in scene.effects.pins:
+            position = int(np.searchsorted(rows, pin.row))
+            if pin.slot not in pins and position not in used and shown[position]:
+                pins[pin.slot] = (position, pin.campaign)
+                used.add(position)
+        return pins
+
+    def _select(
+        self, scene: Scene, rows: NDArray[np.int32], order: NDArray[np.intp], pins: dict[int, tuple[int, int]], size: int
+    ) -> Selection:
+        settings = self.settings
+        limits = Limits(size, settings.max_per_category, settings.max_per_brand, settings.explore_every)
+        new = order[np.isin(rows[order], scene.fresh)] if settings.explore_every else order[:0]
+        return select(
+            order.tolist(),
+            new.tolist(),
+            {slot: position for slot, (position, _) in pins.items()},
+            categories=self.items.category[rows].tolist(),
+            brands=self.items.brand[rows].tolist(),
+            limits=limits,
+        )
+
+    def _ranking(self, trace: Trace) -> Ranking:
+        chosen = np.array(trace.selection.chosen, np.intp)
+        reasons, evidence = trace.scores.reasons[chosen], trace.evidence[chosen]
+        campaign_of = dict(trace.pins.values())
+        for place, how in enumerate(trace.selection.how):
+            if how == "pin":
+                reasons[place], evidence[place] = Reason.CAMPAIGN, campaign_of[trace.selection.chosen[place]]
+            elif how == "explore":
+                reasons[place], evidence[place] = Reason.NEW, -1
+        scores = trace.scores.total[chosen].astype(np.float32)
+        return Ranking(trace.rows[chosen], scores, reasons, evidence, trace.wish.taste.query)
+
+    # -- items -------------------------------------------------------------------------------------------------------
+
+    def trending(self, now_ms: int, n: int, category: str | None = None) -> Ranking:
+        """Return the ``n`` most popular items that everybody may see, in a category or in the whole shop."""
+        return self._lists.trending(now_ms, n, category)
+
+    def newest(self, now_ms: int, n: int, category: str | None = None) -> Ranking:
+        """Return the ``n`` newest items that everybody may see, in a category or in the whole shop."""
+        return self._lists.newest(now_ms, n, category)
+
+    def similar(self, item_ids: Sequence[str], now_ms: int, n: int) -> list[Ranking]:
+        """Return alternatives to each item: near in content, and met together with it."""
+        return self._lists.similar(item_ids, now_ms, n)
+
+    def together(self, item_ids: Sequence[str], now_ms: int, n: int) -> list[Ranking]:
+        """Return what others bought with each item or, where nobody bought it yet, met with it."""
+        return self._lists.together(item_ids, now_ms, n)

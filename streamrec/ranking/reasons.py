@@ -1,0 +1,75 @@
+"""What ranking gives back: rows with scores and reasons, and the words for a reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamrec.campaigns import CampaignBook
+from streamrec.catalogue.table import ItemTable
+
+
+class Reason(IntEnum):
+    """Why an item stands in a list: the part of its score that is the largest, or the rule that gave it its place.
+
+    The numbers are stored in list matrices, so they never change their meaning.
+    """
+
+    #: Near to an item that the visitor met; evidence is that item's row.
+    CONTENT = 0
+    #: Met by others together with an item that the visitor met; evidence is that item's row.
+    TOGETHER = 1
+    TRENDING = 2
+    NEW = 3
+    #: Near to the visitor's latest query.
+    SEARCH = 4
+    #: Pinned, or boosted by more than any part of the score; evidence is the campaign's number.
+    CAMPAIGN = 5
+    #: Nothing speaks for it but that the list would be short.
+    FILLER = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """One list, best first; all arrays are (n,) with n at most the k that was asked for."""
+
+    rows: NDArray[np.int32]
+    scores: NDArray[np.float32]
+    #: Codes of ``Reason``.
+    reasons: NDArray[np.uint8]
+    #: int32; an item's row (content, together), a campaign's number (campaign), else -1.
+    evidence: NDArray[np.int32]
+    #: The query that SEARCH reasons speak of.
+    query: str = ""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def ids(self, items: ItemTable) -> list[str]:
+        """Return the item ids, best first."""
+        return items.ids(self.rows)
+
+    def why(self, items: ItemTable, campaigns: CampaignBook) -> list[str]:
+        """Return the text of each reason, best first."""
+        pairs = zip(self.reasons.tolist(), self.evidence.tolist(), strict=True)
+        return [reason_text(reason, evidence, items, campaigns, self.query) for reason, evidence in pairs]
+
+
+def empty_ranking() -> Ranking:
+    """Return a list of nothing."""
+    return Ranking(np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.uint8), np.empty(0, np.int32))
+
+
+def reason_text(reason: int, evidence: int, items: ItemTable, campaigns: CampaignBook, query: str = "") -> str:
+    """Return a reason as lists carry it: ``content:<item>``, ``together:<item>``, ``campaign:<id>``, ``search:<query>``,
+    ``trending``, ``new`` or ``filler``."""  # noqa: D205, D209 - one law, one sentence
+    kind = Reason(reason)
+    name = kind.name.lower()
+    if kind in {Reason.CONTENT, Reason.TOGETHER} and evidence >= 0:
+        return f"{name}:{items.id(evidence)}"
+    if kind is Reason.CAMPAIGN and campaigns.name(evidence):
+        return f"{name}:{campaigns.name(evidence)}"
+    return f"{name}:{query}" if kind is Reason.SEARCH and query else name

@@ -1,0 +1,53 @@
+"""The score of candidates: a sum of named parts, less what was shown in vain, times the campaigns' factors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamrec.ranking.reasons import Reason
+
+#: The parts of a score, in the order of ``Scores.parts``; a tie between reasons is decided by it.
+PARTS: Final = (Reason.CONTENT, Reason.TOGETHER, Reason.SEARCH, Reason.TRENDING, Reason.NEW)
+#: Parts below this speak for nothing: newness never quite reaches 0.
+_NEGLIGIBLE: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Scores of (c,) candidates and what they are made of."""
+
+    #: (len(PARTS), c) float64, each at least 0, weights included.
+    parts: NDArray[np.float64]
+    #: (c,) float64; what impressions without a click take away.
+    penalty: NDArray[np.float64]
+    #: (c,) float64; the product of the campaigns' factors.
+    multiplier: NDArray[np.float64]
+    #: (c,) float64 = max(0, sum of parts - penalty) * multiplier: never negative, so that a factor always does what it says.
+    total: NDArray[np.float64]
+    #: (c,) uint8 codes of ``Reason``.
+    reasons: NDArray[np.uint8]
+
+
+def combine(parts: NDArray[np.float64], penalty: NDArray[np.float64], multiplier: NDArray[np.float64]) -> Scores:
+    """Add the parts up and find the reason: the largest part, or the campaign where its gain is at least as large."""
+    base = np.maximum(parts.sum(axis=0) - penalty, 0.0)
+    total = base * multiplier
+    largest = parts.argmax(axis=0)
+    reasons = np.array(PARTS, np.uint8)[largest]
+    strength = parts[largest, np.arange(parts.shape[1])]
+    reasons[strength < _NEGLIGIBLE] = Reason.FILLER
+    reasons[(multiplier > 1) & (total > 0) & (total - base >= strength)] = Reason.CAMPAIGN
+    return Scores(parts, penalty, multiplier, total, reasons)
+
+
+def similarity(vectors: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the cosine of (c, dim) with (i, dim) L2-normalised vectors, negative ones as 0; (c, i) float64.
+
+    Rounded to 1e-5: the last bits of a float32 product depend on the shape of the batch, and equal items must tie exactly.
+    """
+    rounded = (vectors @ others.T).astype(np.float64).round(5)
+    return rounded.clip(min=0.0)

@@ -1,0 +1,119 @@
+"""From scores to slots: pins first, new items at their places, caps on categories and brands."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+How = Literal["score", "pin", "explore", "overflow"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How a list is laid out; code 0 (no category, no brand) is never capped."""
+
+    size: int
+    per_category: int
+    per_brand: int
+    #: Each so-many-th slot goes to a new item; 0: none.
+    explore_every: int
+
+
+@dataclass(slots=True)
+class Selection:
+    """The positions chosen, best first, and how each came to its slot."""
+
+    chosen: list[int] = field(default_factory=list)
+    how: list[How] = field(default_factory=list)
+    #: Positions that waited because their category or brand was full.
+    capped: list[int] = field(default_factory=list)
+
+
+class _Slots:
+    """Fills slots one after the other. What is chosen for a slot depends only on the orders and on what was chosen before."""
+
+    def __init__(self, categories: Sequence[int], brands: Sequence[int], limits: Limits) -> None:
+        self._categories = categories
+        self._brands = brands
+        self._limits = limits
+        self._in_category: Counter[int] = Counter()
+        self._of_brand: Counter[int] = Counter()
+        self.taken: set[int] = set()
+        self.selection = Selection()
+
+    def full(self, position: int) -> bool:
+        """Tell whether the category or the brand of a candidate has all the slots that it may have."""
+        category, brand = self._categories[position], self._brands[position]
+        return (category > 0 and self._in_category[category] >= self._limits.per_category) or (
+            brand > 0 and self._of_brand[brand] >= self._limits.per_brand
+        )
+
+    def put(self, position: int, how: How) -> None:
+        """Give the next slot to a candidate."""
+        self.taken.add(position)
+        self._in_category[self._categories[position]] += 1
+        self._of_brand[self._brands[position]] += 1
+        self.selection.chosen.append(position)
+        self.selection.how.append(how)
+
+    def first(self, order: Sequence[int]) -> int | None:
+        """Return the first candidate of an order that is free and not capped."""
+        return next((p for p in order if p not in self.taken and not self.full(p)), None)
+
+
+def select(
+    order: Sequence[int],
+    new: Sequence[int],
+    pins: Mapping[int, int],
+    *,
+    categories: Sequence[int],
+    brands: Sequence[int],
+    limits: Limits,
+) -> Selection:
+    """Lay out a list of candidates, which are positions into ``categories`` and ``brands``.
+
+    ``order`` is best first, ``new`` those of it that are new, best first, ``pins`` maps slots (1 is the first) to positions. What
+    the caps hold back is used, best first, only where the list would be short. Raising a candidate in ``order`` and ``new`` never
+    lowers its slot.
+    """
+    slots = _Slots(categories, brands, limits)
+    reserved = {position: slot for slot, position in pins.items() if slot <= limits.size}
+    waiting = iter([position for position in order if position not in reserved])
+    fresh = [position for position in new if position not in reserved]
+    held = slots.selection.capped
+    while len(slots.selection.chosen) < limits.size:
+        slot = len(slots.selection.chosen) + 1
+        pinned = pins.get(slot)
+        if pinned is not None:
+            slots.put(pinned, "pin")
+            continue
+        if limits.explore_every and slot % limits.explore_every == 0 and (found := slots.first(fresh)) is not None:
+            slots.put(found, "explore")
+            continue
+        position = _next(waiting, slots, held)
+        if position is not None:
+            slots.put(position, "score")
+        elif not _overflow(slots, held, reserved):
+            break
+    return slots.selection
+
+
+def _next(waiting: Iterator[int], slots: _Slots, held: list[int]) -> int | None:
+    for position in waiting:
+        if position in slots.taken:
+            continue
+        if not slots.full(position):
+            return position
+        held.append(position)
+    return None
+
+
+def _overflow(slots: _Slots, held: list[int], reserved: Mapping[int, int]) -> bool:
+    """Use what the caps held back, then pins whose slot lies beyond the end; False when nothing is left."""
+    for position in (*held, *sorted(reserved, key=lambda p: reserved[p])):
+        if position not in slots.taken:
+            slots.put(position, "pin" if position in reserved else "overflow")
+            return True
+    return False

@@ -1,0 +1,82 @@
+"""What one visitor is after and what must not be shown to this visitor, as rows of the item table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamrec.catalogue.table import ItemTable
+from streamrec.config import ProfileSettings, RankingSettings
+from streamrec.lists.keys import HOME
+from streamrec.profiles import Profile, weights
+
+_DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Taste:
+    """Distinct items that the visitor met, newest first, and the latest query."""
+
+    #: (m,) int32.
+    rows: NDArray[np.int32]
+    #: (m,) float64, the greatest is 1.
+    weights: NDArray[np.float64]
+    query: str
+    #: How much the query still counts, in [0, 1].
+    query_strength: float
+    segments: frozenset[str]
+
+
+def taste_of(
+    profile: Profile, items: ItemTable, profiles: ProfileSettings, settings: RankingSettings, placement: str = HOME
+) -> Taste:
+    """Read a profile; on the placement ``cart`` what lies in the cart is what the visitor is after, if anything does."""
+    totals: dict[str, float] = {}
+    wanted = profile.in_cart() if placement == "cart" else {}
+    for interaction, weight in zip(profile.recent, weights(profile, profiles).tolist(), strict=True):
+        if not wanted or interaction.item_id in wanted:
+            totals[interaction.item_id] = totals.get(interaction.item_id, 0.0) + weight
+    rows = items.find_all(tuple(totals))
+    amounts = np.fromiter(totals.values(), np.float64, len(totals))
+    known = (rows >= 0) & (amounts > 0)
+    rows, amounts = rows[known], amounts[known]
+    query, strength = _latest_query(profile, settings)
+    return Taste(rows, amounts / amounts.max(initial=1e-300), query, strength, frozenset(profile.segment()))
+
+
+def _latest_query(profile: Profile, settings: RankingSettings) -> tuple[str, float]:
+    """Return the newest query and its decay relative to whatever the visitor did last."""
+    if not profile.queries:
+        return "", 0.0
+    query, ts = profile.queries[0]
+    return query, float(np.exp2((ts - profile.latest_ts) / (settings.search_half_life_s * 1000)))
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """Rows that a visitor must not see, by reason; sets of ints, rows unknown to the item table left out."""
+
+    bought: frozenset[int]
+    in_cart: frozenset[int]
+    clicked: frozenset[int]
+
+    @property
+    def rows(self) -> NDArray[np.int32]:
+        """All of them, (h,) int32, in no special order."""
+        everything = self.bought | self.in_cart | self.clicked
+        return np.fromiter(everything, np.int32, len(everything))
+
+
+def hidden_from(profile: Profile, items: ItemTable, settings: RankingSettings, now_ms: int) -> Hidden:
+    """Return what the visitor bought within ``hide_bought_days``, has in the cart, and, if so set, opened."""
+    since = now_ms - int(settings.hide_bought_days * _DAY_MS)
+    bought = profile.bought_since(since + 1) if settings.hide_bought_days else set()
+    in_cart = profile.in_cart() if settings.hide_in_cart else {}
+    clicked = {i.item_id for i in profile.recent if i.kind == "click"} if settings.hide_clicked else set()
+    return Hidden(_known(items, bought), _known(items, in_cart), _known(items, clicked))
+
+
+def _known(items: ItemTable, item_ids: set[str] | dict[str, int]) -> frozenset[int]:
+    return frozenset(row for item_id in item_ids if (row := items.find(item_id)) >= 0)
