@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import faust
 from faust.app import BootStrategy
@@ -57,14 +56,3 @@ class App(faust.App):
         self.flow_control.resume()
         for part in self._parts:
             await self.add_runtime_dependency(part)
-
-
-def execute(app: App, log_level: str) -> None:
-    """Run ``app`` until SIGTERM or SIGINT; leave with its exit status."""
-    worker = faust.Worker(app, loglevel=log_level, quiet=True, redirect_stdouts=False, override_logging=False)
-    worker.spinner = None
-    logging.captureWarnings(capture=True)
-    worker.execute_from_commandline()
-
-
-__all__: list[Any] = ["App", "execute"]

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from streamrec.errors import InvalidMessage
-from streamrec.events import decode
+from streamrec.events import Payload, decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from confluent_kafka import Message
-
-    from streamrec.events import Payload
 
 #: A topic and one of its partitions.
 Place = tuple[str, int]
@@ -32,6 +30,14 @@ class Record:
     #: The bytes it came in, for the dead letter if a handler cannot bear it.
     raw_key: bytes | None
     raw: bytes | None
+
+
+P = TypeVar("P", bound=Payload)
+
+
+def pairs(records: Iterable[Record], kind: type[P]) -> list[tuple[str, P | None]]:
+    """Return key and value of each record; the topics were chosen so that every value is a ``kind`` or null."""
+    return [(r.key, r.value) for r in records if r.value is None or isinstance(r.value, kind)]
 
 
 @dataclass(frozen=True, slots=True)

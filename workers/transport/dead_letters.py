@@ -59,7 +59,9 @@ def _text(values: Mapping[str, bytes | str | None], name: str, default: str) -> 
 
 
 def read_dead_letters(kafka: KafkaSettings) -> Iterator[DeadLetter]:
-    """Yield every dead letter that the topic holds now, oldest first per partition.
+    """Yield every dead letter that the topic holds now, oldest first per partition, each source record once.
+
+    A worker that died between writing the letter and committing has written it again.
 
     Raises BrokerUnavailable.
     """
@@ -68,8 +70,13 @@ def read_dead_letters(kafka: KafkaSettings) -> Iterator[DeadLetter]:
         raise BrokerUnavailable(f"Kafka at {kafka.bootstrap} has no topic {DEAD_LETTERS}; run `streamrec topics create`")
     consumer = Consumer(reader(kafka, f"{kafka.group_prefix}.dlq") | {"log_level": 0})
     try:
+        seen = set()
         for (_, number), end in sorted(ends.items()):
-            yield from _read_partition(consumer, number, end)
+            for letter in _read_partition(consumer, number, end):
+                source = (letter.source_topic, letter.source_partition, letter.source_offset)
+                if source not in seen:
+                    seen.add(source)
+                    yield letter
     except KafkaException as error:
         raise BrokerUnavailable(f"Kafka at {kafka.bootstrap}: {error.args[0].str()}; check that the broker runs") from error
     finally:

@@ -80,6 +80,7 @@ class GroupReader(Reader):
         with self._changed:
             self._owned |= {(p.topic, p.partition) for p in assigned}
         self._paused = False
+        self.ready.set()
         consumer.assign(list(assigned))
 
     def _revoked(self, consumer: Consumer, revoked: Sequence[TopicPartition]) -> None:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Pipeline(Service):
     """Records of some topics through one handler, batch by batch: thread → channel → agent → runner → commit.
 
-    Faust supervises the agent and the service; stopping reads no more, finishes what is in flight within the reader's bound, commits.
+    Faust supervises the agent and the service; stopping reads no more, finishes what is in flight within the reader's bound, and
+    commits.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ from workers.transport.batch import Place, RecordBatch, build_batch
 from workers.transport.client import is_fatal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from confluent_kafka import Consumer, Message
 
@@ -34,7 +34,8 @@ PAUSE_AFTER_S = 1.0
 class Reader(threading.Thread, ABC):
     """Reads batches until stopped; at most ``max_in_flight`` of them are delivered and not yet done.
 
-    ``deliver`` and ``failed`` are called from this thread and must hand over to wherever the work is done.
+    It starts to read when every event of ``after`` is set. ``deliver`` and ``failed`` are called from this thread and must hand
+    over to wherever the work is done.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Reader(threading.Thread, ABC):
         max_future_ms: int,
         deliver: Callable[[RecordBatch], None],
         failed: Callable[[Exception], None],
+        after: Sequence[threading.Event] = (),
         max_batch: int | None = None,
     ) -> None:
         super().__init__(name=f"reader-{name}", daemon=True)
@@ -57,10 +59,12 @@ class Reader(threading.Thread, ABC):
         self._max_future_ms = max_future_ms
         self._deliver = deliver
         self._failed = failed
+        self._after = after
         self._max_batch = max_batch or kafka.max_batch
         self._in_flight: list[RecordBatch] = []
         self._changed = threading.Condition()
-        self._stopping = threading.Event()
+        #: Set once the reader is where it should be: a replica has caught up, a group has been joined.
+        self.ready = threading.Event()
         self._stop_reading = threading.Event()
         self._paused = False
         #: When the consumer was polled last, for liveness (monotonic seconds).
@@ -87,6 +91,8 @@ class Reader(threading.Thread, ABC):
 
     def run(self) -> None:
         """Read until stopped; tell ``failed`` when the consumer cannot go on."""
+        if not self._wait_for_others():
+            return
         try:
             consumer = self._open()
             try:
@@ -98,6 +104,15 @@ class Reader(threading.Thread, ABC):
                 consumer.close()
         except (KafkaException, BrokerUnavailable) as error:
             self._failed(error)
+
+    def _wait_for_others(self) -> bool:
+        """Wait until everything in ``after`` has happened; False when stopped before."""
+        for event in self._after:
+            while not event.wait(POLL_S):
+                self.polled_at = time.monotonic()
+                if self._stop_reading.is_set():
+                    return False
+        return True
 
     @abstractmethod
     def _open(self) -> Consumer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
@@ -19,13 +18,12 @@ if TYPE_CHECKING:
 class ReplicaReader(Reader):
     """Reads all partitions of its topics from their beginning on and stays at their end; commits nothing.
 
-    ``caught_up`` is set once every partition has been read to the end that it had, and all of that has been applied. The end is
+    ``ready`` is set once every partition has been read to the end that it had, and all of that has been applied. The end is
     what a fetch says it is: the embedded broker answers the question for the last offset with the start of its last batch.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.caught_up = threading.Event()
         self._unread: set[Place] = set()
 
     def _open(self) -> Consumer:
@@ -54,4 +52,4 @@ class ReplicaReader(Reader):
 
     def _settle(self) -> None:
         if not self._unread and not self._in_flight:
-            self.caught_up.set()
+            self.ready.set()

@@ -15,7 +15,7 @@ from workers.transport.batch import Rejected
 from workers.transport.dead_letters import headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from concurrent.futures import Executor
 
     from streamrec.clock import Clock
@@ -38,7 +38,8 @@ class Runner:
     """Hands batches to a handler, one after another, on the handler's own thread.
 
     A handler's effects must be idempotent: a batch is repeated while a store is away, and split in halves around a record that the
-    handler cannot bear. That record goes to the dead letters, because it must not stop its partition.
+    handler cannot bear. That record goes to the dead letters, because it must not stop its partition. Where several read a topic,
+    ``buries`` names the topics whose invalid records this one writes to the dead letters; None: all.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Runner:
         executor: Executor,
         clock: Clock,
         observer: Observer,
+        buries: Collection[str] | None = None,
     ) -> None:
         self.name = name
         self._handler = handler
@@ -57,6 +59,7 @@ class Runner:
         self._executor = executor
         self._clock = clock
         self._observer = observer
+        self._buries = buries
         #: When a batch was finished last, for liveness (monotonic seconds); None while none is being worked on.
         self.busy_since: float | None = None
 
@@ -66,8 +69,9 @@ class Runner:
             return
         self.busy_since = time.monotonic()
         try:
-            if batch.rejected:
-                await self._until_done(self._bury, batch.rejected)
+            rejected = [one for one in batch.rejected if self._buries is None or one.topic in self._buries]
+            if rejected:
+                await self._until_done(self._bury, rejected)
             if batch.records:
                 await self._until_done(self._handle, batch.records)
         finally:

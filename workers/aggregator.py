@@ -1,0 +1,34 @@
+"""Role: who met what beside what → each item's popularity and neighbours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streamrec.candidates import CovisitationAggregator
+from streamrec.events import ItemActivity, ItemNeighbours, encode
+from streamrec.events.topics import NEIGHBOURS
+from workers.groups import AGGREGATOR, GROUPS
+from workers.parts import Parts, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workers.transport.batch import Record
+
+
+def build(parts: Parts) -> Role:
+    """Put the role together: first its own change log is read back, then the pairs go on."""
+    aggregator, core = CovisitationAggregator(), parts.core("aggregator")
+
+    def restore(records: Sequence[Record]) -> None:
+        for item_id, record in pairs(records, ItemNeighbours):
+            aggregator.restore(item_id, record)
+
+    def aggregate(records: Sequence[Record]) -> None:
+        for item_id in aggregator.update(pairs(records, ItemActivity)):
+            parts.producer.send(NEIGHBOURS, item_id, encode(aggregator.record(item_id), NEIGHBOURS))
+        parts.producer.flush()
+
+    memory = parts.replica("aggregator-memory", [NEIGHBOURS], restore, core, buries=[NEIGHBOURS])
+    pairs = parts.group(AGGREGATOR, GROUPS[AGGREGATOR], aggregate, core, after=[memory.reader.ready])
+    return Role("aggregator", [memory, pairs])

@@ -1,0 +1,31 @@
+"""Role: changed items → vectors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streamrec.embedding import Embedder, load_encoder
+from streamrec.events import CatalogItem, encode
+from streamrec.events.topics import VECTORS
+from workers.groups import EMBEDDER, GROUPS
+from workers.parts import Parts, Role
+from workers.transport.batch import pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workers.transport.batch import Record
+
+
+def build(parts: Parts) -> Role:
+    """Put the role together; loads the encoder, and builds it on the first run."""
+    embedder = Embedder(load_encoder(parts.settings.model))
+
+    def embed(records: Sequence[Record]) -> None:
+        changed = embedder.update(pairs(records, CatalogItem))
+        for item_id, vector in changed:
+            parts.producer.send(VECTORS, item_id, encode(vector, VECTORS) if vector else None)
+        parts.producer.flush()
+        parts.observer.count("embedded", VECTORS, len(changed))
+
+    return Role("embedder", [parts.group(EMBEDDER, GROUPS[EMBEDDER], embed, parts.core("embedder"), buries=())])

@@ -1,0 +1,133 @@
+"""What every role is built from, and what a role is."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from workers.transport.group import GroupReader
+from workers.transport.pipeline import Pipeline
+from workers.transport.replica import ReplicaReader
+from workers.transport.runner import Runner
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Collection, Sequence
+
+    import redis
+    from mode import ServiceT
+
+    from streamrec.clock import Clock
+    from streamrec.config import Settings
+    from streamrec.observe import Observer
+    from workers.app import App
+    from workers.transport.batch import Record
+    from workers.transport.producer import Producer
+
+    Handler = Callable[[Sequence[Record]], None]
+
+
+@dataclass
+class Role:
+    """One role of a worker: its services and what its heartbeat says."""
+
+    name: str
+    pipelines: list[Pipeline]
+    #: Services besides the pipelines, such as timers.
+    others: list[ServiceT] = field(default_factory=list)
+    #: Numbers for the heartbeat.
+    status: Callable[[], dict[str, int]] = dict
+    #: Answers /why, where the role can.
+    explain: Callable[[str, str], Any] | None = None
+
+    @property
+    def services(self) -> list[ServiceT]:
+        """Everything to start, pipelines last, so that they stop first."""
+        return [*self.others, *self.pipelines]
+
+    @property
+    def ready(self) -> bool:
+        """Whether replicas have caught up and groups have been joined."""
+        return all(pipeline.reader.ready.is_set() for pipeline in self.pipelines)
+
+
+@dataclass
+class Parts:
+    """The composition root's shelf: one of each per process; ``core`` is one thread, on which all of a role's state is touched."""
+
+    app: App
+    settings: Settings
+    clock: Clock
+    observer: Observer
+    redis: redis.Redis
+    producer: Producer
+
+    def core(self, role: str) -> ThreadPoolExecutor:
+        """Return a new single thread for a role's state: handlers of one role never run at the same time."""
+        return ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"core-{role}")
+
+    def group(
+        self,
+        name: str,
+        topics: Collection[str],
+        handler: Handler,
+        core: ThreadPoolExecutor,
+        *,
+        after: Sequence[threading.Event] = (),
+        max_batch: int | None = None,
+        buries: Collection[str] | None = None,
+    ) -> Pipeline:
+        """Return a pipeline that shares ``topics`` with the other members of the group ``<prefix>.<name>``."""
+        return Pipeline(
+            self.app,
+            self._runner(name, handler, core, buries),
+            lambda deliver, failed: GroupReader(
+                self.settings.kafka,
+                name,
+                topics,
+                clock=self.clock,
+                max_future_ms=self.settings.max_future_ms,
+                deliver=deliver,
+                failed=failed,
+                after=after,
+                max_batch=max_batch,
+            ),
+        )
+
+    def replica(
+        self,
+        name: str,
+        topics: Collection[str],
+        handler: Handler,
+        core: ThreadPoolExecutor,
+        *,
+        max_batch: int | None = None,
+        buries: Collection[str] = (),
+    ) -> Pipeline:
+        """Return a pipeline that reads all of ``topics`` from their beginning on."""
+        return Pipeline(
+            self.app,
+            self._runner(name, handler, core, buries),
+            lambda deliver, failed: ReplicaReader(
+                self.settings.kafka,
+                name,
+                topics,
+                clock=self.clock,
+                max_future_ms=self.settings.max_future_ms,
+                deliver=deliver,
+                failed=failed,
+                max_batch=max_batch,
+            ),
+        )
+
+    def freshness(self, records: Sequence[Record]) -> None:
+        """Tell the observer how old each record was when its effect became visible."""
+        now_ms = self.clock.now_ms()
+        for record in records:
+            ts = getattr(record.value, "ts", None)
+            if ts is not None:
+                self.observer.fresh(record.topic, now_ms - ts)
+
+    def _runner(self, name: str, handler: Handler, core: ThreadPoolExecutor, buries: Collection[str] | None) -> Runner:
+        return Runner(name, handler, producer=self.producer, executor=core, clock=self.clock, observer=self.observer, buries=buries)
