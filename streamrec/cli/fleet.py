@@ -1,0 +1,44 @@
+"""The workers that are alive, as their heartbeats in Redis tell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from streamrec.lists import keys
+from streamrec.lists.redis_errors import translated
+
+if TYPE_CHECKING:
+    import redis
+
+
+class Worker(msgspec.Struct, frozen=True):
+    """One heartbeat."""
+
+    id: str
+    pid: int
+    roles: tuple[str, ...]
+    url: str
+    ready: bool
+    #: When it was sent, ms since the epoch.
+    at: int
+
+
+_decoder = msgspec.json.Decoder(Worker)
+
+
+def living_workers(client: redis.Redis) -> list[Worker]:
+    """Return the workers whose heartbeat has not expired, by id. Raises StoreUnavailable."""
+    with translated("reading heartbeats"):
+        names = sorted(client.scan_iter(match=keys.worker("*"), count=1000))
+        values = [client.get(name) for name in names]
+    return [worker for worker in map(_worker, values) if worker is not None]
+
+
+def _worker(value: object) -> Worker | None:
+    """Return None where a heartbeat expired meanwhile, or is of another version."""
+    try:
+        return _decoder.decode(value) if isinstance(value, bytes) else None
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None

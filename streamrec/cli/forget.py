@@ -1,0 +1,30 @@
+"""``streamrec forget``: a visitor's wish to be forgotten, with the proof."""
+
+from __future__ import annotations
+
+import click
+
+from streamrec.cli.output import emit, json_option, safe
+from streamrec.cli.parts import Parts, pass_parts
+
+
+@click.command()
+@click.argument("user_id", metavar="USER")
+@json_option
+@pass_parts
+def forget(parts: Parts, user_id: str, as_json: bool) -> None:
+    """Delete a visitor's profile and every list, and prove that nothing is left.
+
+    The visitor's messages stay in Kafka until their topics' retention is over, and are not read again by running workers.
+    """
+    forgotten = parts.visitors.forget(user_id)
+    if as_json:
+        emit({"user": user_id, "deleted": forgotten.deleted, "remaining": list(forgotten.remaining)})
+    else:
+        for name, size in forgotten.deleted.items():
+            click.echo(f"deleted {safe(name, 200)} ({size} bytes)")
+        left = ", ".join(safe(name, 200) for name in forgotten.remaining) or "none"
+        click.echo(f"keys of {safe(user_id, 128)} before: {len(forgotten.deleted)}, left: {left}")
+    if forgotten.remaining:
+        click.echo("a worker wrote a new event of this visitor meanwhile; stop sending their events and run it again", err=True)
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,72 @@
+"""``streamrec why``: the reason for a slot, or for an item's absence, from a recommender that lives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from streamrec.cli.output import emit, json_option, safe, table
+from streamrec.cli.parts import Parts, pass_parts
+from streamrec.errors import StoreUnavailable
+
+
+@click.command()
+@click.argument("user_id", metavar="USER")
+@click.argument("item_id", metavar="ITEM")
+@json_option
+@pass_parts
+def why(parts: Parts, user_id: str, item_id: str, as_json: bool) -> None:
+    """Tell why an item stands where it stands in a visitor's list, or why it does not."""
+    explanation = ask(parts, user_id, item_id)
+    if as_json:
+        emit(explanation)
+        return
+    for line in lines(user_id, item_id, explanation):
+        click.echo(line)
+    if explanation.get("parts"):
+        table(["part of the score", "value"], sorted(explanation["parts"].items(), key=lambda part: -part[1]))
+
+
+def ask(parts: Parts, user_id: str, item_id: str) -> dict[str, Any]:
+    """Return a recommender's explanation. Raises StoreUnavailable when none answers."""
+    from streamrec.cli.fleet import living_workers
+
+    path = f"/why/{quote(user_id, safe='')}/{quote(item_id, safe='')}"
+    recommenders = [worker.url for worker in living_workers(parts.redis) if "recommender" in worker.roles and worker.ready]
+    failures: list[str] = []
+    for answer in _answers(parts, [url.rstrip("/") + path for url in recommenders], failures):
+        return answer
+    said = f"{len(failures)} of them answered with {failures[-1]}" if failures else "no recommender is alive and ready"
+    raise StoreUnavailable(
+        f"nobody can tell why: {said}; start one with `streamrec worker --roles recommender` and see `streamrec doctor`"
+    )
+
+
+def _answers(parts: Parts, urls: list[str], failures: list[str]) -> Iterator[dict[str, Any]]:
+    for url in urls:
+        try:
+            status, body = parts.fetch(url)
+            answer = json.loads(body)
+        except (OSError, ValueError) as error:
+            failures.append(str(error))
+            continue
+        if status == 200 and isinstance(answer, dict):
+            yield answer
+        else:
+            failures.append(f"status {status}: {safe(body, 200)}")
+
+
+def lines(user_id: str, item_id: str, explanation: dict[str, Any]) -> Iterator[str]:
+    """Yield the explanation in sentences."""
+    user, item = safe(user_id, 128), safe(item_id, 128)
+    if explanation.get("shown"):
+        yield f"{item} is number {explanation.get('position')} in the list of {user}, score {explanation.get('score', 0):.4g}"
+        yield f"because of {safe(explanation.get('why') or 'nothing in particular', 200)}"
+    else:
+        yield f"{item} is not in the list of {user}"
+    for reason in explanation.get("reasons", ()):
+        yield f"  {safe(reason, 300)}"
