@@ -11,7 +11,7 @@ local function read_list(key)
   local raw = redis.call('GET', key)
   if not raw then return nil end
   local ok, list = pcall(cjson.decode, raw)
-  if not ok or type(list) ~= 'table' or list.v ~= LIST_VERSION then return nil end
+  if not ok or type(list) ~= 'table' or list.v ~= LIST_VERSION or type(list.items) ~= 'table' then return nil end
   return list
 end
 
@@ -46,19 +46,22 @@ local function answer(source, list, items)
     .. ',"items":' .. (#items > 0 and cjson.encode(items) or '[]') .. '}'
 end
 
--- What the visitor bought or has in the cart; nil when the profile cannot be read: then nothing may be filled in.
-local function owned(key)
-  local raw = redis.call('GET', key)
-  if not raw then return {} end
-  local ok, profile = pcall(cmsgpack.unpack, string.sub(raw, 9))
-  if not ok or type(profile) ~= 'table' then return nil end
-  local ids = {}
+local function owned_ids(raw)
+  local profile, ids = cmsgpack.unpack(string.sub(raw, 9)), {}
   for id in pairs(profile.b or {}) do ids[id] = true end
   -- As Profile.in_cart: an entry that is not newer than the newest forgotten purchase may be that purchase.
   for id, entry in pairs(profile.c or {}) do
     if entry[1] > 0 and entry[2] > (profile.f or 0) then ids[id] = true end
   end
   return ids
+end
+
+-- What the visitor bought or has in the cart; nil when the profile cannot be read: then nothing may be filled in.
+local function owned(key)
+  local raw = redis.call('GET', key)
+  if not raw then return {} end
+  local ok, ids = pcall(owned_ids, raw)
+  return ok and ids or nil
 end
 
 -- KEYS: the visitor's list, the visitor's profile, soldout, the fallback list. ARGV: n.

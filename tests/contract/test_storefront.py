@@ -1,0 +1,229 @@
+"""The laws of reading: by functions and by plain commands, the same guarded answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from streamrec.catalogue.redis_store import RedisFactStore
+from streamrec.catalogue.store import Fact
+from streamrec.client import Answer, Storefront
+from streamrec.config import ProfileSettings
+from streamrec.errors import StoreUnavailable
+from streamrec.events import Cart, CatalogItem, Order, OrderLine, Stock
+from streamrec.events.topics import CATALOG, STOCK
+from streamrec.lists import keys
+from streamrec.lists.item_lists import RedisListStore
+from streamrec.lists.packing import ListItem, RankedList, pack
+from streamrec.lists.redis_visitors import RedisVisitorStore
+from streamrec.lists.visitors import VisitorUpdate
+from streamrec.local import LocalRedis
+from streamrec.profiles import Profile, apply
+
+NOW = 1_767_225_600_000
+
+
+@pytest.fixture(params=["functions", "plain"])
+def shop(request: pytest.FixtureRequest, redis_client: redis.Redis) -> Storefront:
+    return Storefront(redis_client, cluster=request.param == "plain")
+
+
+def _list(*ids: str, why: str = "content:z", made_at: int = NOW) -> RankedList:
+    return RankedList(made_at, tuple(ListItem(item_id, round(1 - n / 100, 2), why) for n, item_id in enumerate(ids)), "a", "digest")
+
+
+def _sell_out(client: redis.Redis, *item_ids: str, quantity: int = 0, ts: int = NOW) -> None:
+    RedisFactStore(client).apply([Fact(STOCK, item_id, Stock(quantity=quantity, ts=ts), 0) for item_id in item_ids])
+
+
+def _visit(client: redis.Redis, user_id: str, lists: dict[str, RankedList], profile: Profile | None = None) -> None:
+    fresh = replace(profile or Profile(), revision=0)
+    assert RedisVisitorStore(client).commit([VisitorUpdate(user_id, fresh, lists)]) == [True]
+
+
+def _put(client: redis.Redis, **lists: RankedList) -> None:
+    RedisListStore(client).put({keys.trending() if name == "trending" else name: ranked for name, ranked in lists.items()}, 100)
+
+
+def test_a_visitor_gets_the_first_n_of_the_list_with_scores_and_reasons(shop: Storefront, redis_client: redis.Redis) -> None:
+    _visit(redis_client, "u", {keys.HOME: _list("a", "b", "c")})
+    assert shop.top("u", 2) == Answer(
+        "list", NOW, "a", "digest", (ListItem("a", 1.0, "content:z"), ListItem("b", 0.99, "content:z"))
+    )
+
+
+def test_an_unknown_visitor_gets_what_is_trending_and_an_empty_shop_gives_nothing(
+    shop: Storefront, redis_client: redis.Redis
+) -> None:
+    assert shop.top("nobody") == Answer("none", 0, "", "", ())
+    _put(redis_client, trending=_list("t1", "t2", "t3", why="trending", made_at=NOW + 5))
+    answer = shop.top("nobody", 2)
+    assert (answer.source, answer.made_at, answer.ids()) == ("fallback", NOW + 5, ["t1", "t2"])
+    assert answer.items[0].why == "trending"
+
+
+def test_placements_have_lists_of_their_own(shop: Storefront, redis_client: redis.Redis) -> None:
+    _visit(redis_client, "u", {keys.HOME: _list("a"), "cart": _list("b")})
+    assert shop.top("u", 1).ids() == ["a"]
+    assert shop.top("u", 1, placement="cart").ids() == ["b"]
+
+
+def test_a_list_that_is_short_after_the_guard_is_filled(shop: Storefront, redis_client: redis.Redis) -> None:
+    _visit(redis_client, "u", {keys.HOME: _list("a", "b", "c")})
+    _put(redis_client, trending=_list("c", "t1", "a", "t2", "t3", why="trending"))
+    _sell_out(redis_client, "a", "t1")
+    answer = shop.top("u", 4)
+    assert (answer.source, answer.ids()) == ("filled", ["b", "c", "t2", "t3"])
+    assert answer.digest == "digest"
+
+
+def test_what_was_bought_or_lies_in_the_cart_never_comes_from_the_fallback(shop: Storefront, redis_client: redis.Redis) -> None:
+    profile, config = Profile(), ProfileSettings()
+    apply(profile, Order(lines=(OrderLine(item_id="bought"),), ts=NOW), config)
+    apply(profile, Cart(item_id="in-cart", op="add", ts=NOW), config)
+    apply(profile, Cart(item_id="taken-out", op="add", ts=NOW), config)
+    apply(profile, Cart(item_id="taken-out", op="remove", ts=NOW + 1), config)
+    _put(redis_client, trending=_list("bought", "in-cart", "taken-out", "t"))
+    _visit(redis_client, "u", {keys.HOME: _list("a")}, profile)
+    _visit(redis_client, "no-list", {}, profile)
+    assert shop.top("u", 9).ids() == ["a", "taken-out", "t"]
+    assert shop.top("no-list", 9).ids() == ["taken-out", "t"]
+
+
+_PATHS: dict[str, tuple[str, Callable[[Storefront], Answer]]] = {
+    "the visitor's list": (keys.rec("u"), lambda shop: shop.top("u")),
+    "a placement's list": (keys.rec("u", "detail"), lambda shop: shop.top("u", placement="detail")),
+    "fallback of an unknown visitor": (keys.trending(), lambda shop: shop.top("nobody")),
+    "fill of a short list": (keys.trending(), lambda shop: shop.top("short")),
+    "similar": (keys.similar("x"), lambda shop: shop.similar("x")),
+    "together": (keys.together("x"), lambda shop: shop.together("x")),
+    "trending": (keys.trending(), lambda shop: shop.trending()),
+    "trending of a category": (keys.trending("Shoes"), lambda shop: shop.trending("Shoes")),
+    "new": (keys.new(), lambda shop: shop.new()),
+    "new of a category": (keys.new("Shoes"), lambda shop: shop.new("Shoes")),
+}
+
+
+@pytest.mark.parametrize("path", _PATHS)
+def test_a_sold_out_or_removed_item_leaks_on_no_path_and_comes_back_at_once(
+    shop: Storefront, redis_client: redis.Redis, path: str
+) -> None:
+    """Sold-out items leak through fallbacks first, and restock must be as fast."""
+    name, read = _PATHS[path]
+    RedisListStore(redis_client).put({name: _list("a", "x", "b")}, 100)
+    if "short" in path:
+        _visit(redis_client, "short", {keys.HOME: _list("own")})
+    before = read(shop).ids()
+    assert [i for i in before if i != "own"] == ["a", "x", "b"]
+    without = [i for i in before if i != "x"]
+    _sell_out(redis_client, "x")
+    assert read(shop).ids() == without
+    _sell_out(redis_client, "x", quantity=2, ts=NOW + 1)
+    assert read(shop).ids() == before
+    facts = RedisFactStore(redis_client)
+    listing = CatalogItem(title="t", ts=NOW)
+    facts.apply([Fact(CATALOG, "x", listing, 1), Fact(CATALOG, "x", None, 2)])
+    assert read(shop).ids() == without
+    facts.apply([Fact(CATALOG, "x", listing, 3), Fact(CATALOG, "x", CatalogItem(title="t", ts=NOW + 1), 4)])
+    assert read(shop).ids() == before
+
+
+def test_a_forgotten_visitor_gets_what_an_unknown_one_gets(shop: Storefront, redis_client: redis.Redis) -> None:
+    """Deleting a user deletes the cached lists too."""
+    _put(redis_client, trending=_list("t"))
+    _visit(redis_client, "u", {keys.HOME: _list("a"), "cart": _list("b")})
+    RedisVisitorStore(redis_client).forget("u")
+    for placement in (keys.HOME, "cart"):
+        assert shop.top("u", placement=placement) == shop.top("nobody")
+
+
+def test_a_list_of_another_version_or_damaged_counts_as_missing(shop: Storefront, redis_client: redis.Redis) -> None:
+    _put(redis_client, trending=_list("t"))
+    for value in (pack(_list("a")).replace(b'"v":1', b'"v":2'), b"{", b"[]", b"7", b""):
+        redis_client.set(keys.rec("u"), value)
+        assert shop.top("u").ids() == ["t"]
+        redis_client.set(keys.similar("x"), value)
+        assert shop.similar("x").source == "none"
+
+
+def test_nothing_is_filled_in_for_a_visitor_whose_profile_cannot_be_read(shop: Storefront, redis_client: redis.Redis) -> None:
+    """Better a short list than a bought item."""
+    _put(redis_client, trending=_list("t"))
+    redis_client.set(keys.rec("u"), pack(_list("a")))
+    for damaged in (b"12345678", b"12345678\xc1", b"12345678\x81", b"x", b"12345678\x81\xa1b\x07"):
+        redis_client.set(keys.profile("u"), damaged)
+        assert (shop.top("u").source, shop.top("u").ids()) == ("list", ["a"])
+
+
+@pytest.mark.parametrize("n", [0, -1, 201])
+def test_a_number_of_items_out_of_bounds_is_refused(shop: Storefront, n: int) -> None:
+    with pytest.raises(ValueError, match="ask for 1 to 200"):
+        shop.top("u", n)
+    with pytest.raises(ValueError, match="ask for 1 to 200"):
+        shop.similar("u", n)
+
+
+def test_a_redis_that_is_away_is_told_as_such_and_one_that_came_back_empty_works_again() -> None:
+    with LocalRedis() as server, redis.Redis.from_url(server.url, retry=None) as client:
+        shops = [Storefront(client), Storefront(client, cluster=True)]
+        server.kill()
+        for shop in shops:
+            with pytest.raises(StoreUnavailable, match="try again"):
+                shop.top("u")
+        server.restart(keep_data=False)
+        for shop in shops:
+            assert shop.top("u").source == "none"
+
+
+_ids = st.sampled_from(["a", "b", "c", 'q"uote', "back\\slash", "slash/é", "☃", "1", "-", "e\u2028"])
+_lists = st.none() | st.lists(_ids, max_size=7).map(lambda ids: _list(*ids))
+_ts = st.integers(NOW, NOW + 3)
+_profiles = st.none() | st.builds(
+    Profile,
+    bought=st.dictionaries(_ids, _ts, max_size=3),
+    cart=st.dictionaries(_ids, st.tuples(st.integers(0, 2), _ts), max_size=4),
+    bought_floor=st.sampled_from([0, NOW + 1]),
+)
+
+
+def _oracle(
+    ranked: RankedList | None, profile: Profile | None, fallback: RankedList | None, soldout: set[str], n: int
+) -> list[str]:
+    """The guard said in one breath: the list, then the fallback without what is owned; never sold out, never twice; n at most."""
+    owned = set(profile.bought) | set(profile.in_cart()) if profile else set()
+    mine = ranked.ids() if ranked else []
+    theirs = [i for i in (fallback.ids() if fallback else []) if i not in owned]
+    return [i for i in dict.fromkeys(mine + theirs) if i not in soldout][:n]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ranked=_lists, profile=_profiles, fallback=_lists, soldout=st.sets(_ids, max_size=5), n=st.integers(1, 9))
+def test_functions_and_plain_commands_and_the_oracle_agree_on_any_world(
+    redis_client: redis.Redis,
+    ranked: RankedList | None,
+    profile: Profile | None,
+    fallback: RankedList | None,
+    soldout: set[str],
+    n: int,
+) -> None:
+    redis_client.flushdb()
+    if soldout:
+        redis_client.sadd(keys.SOLDOUT, *soldout)
+    if ranked:
+        redis_client.mset({keys.rec("u"): pack(ranked), keys.similar("x"): pack(ranked)})
+    if profile:
+        redis_client.set(keys.profile("u"), profile.pack())
+    if fallback:
+        redis_client.set(keys.trending(), pack(fallback))
+    by_function, by_commands = Storefront(redis_client), Storefront(redis_client, cluster=True)
+    answer = by_function.top("u", n)
+    assert answer == by_commands.top("u", n)
+    assert answer.ids() == _oracle(ranked, profile, fallback, soldout, n)
+    assert (answer.source == "none") == (not answer.items)
+    assert by_function.similar("x", n) == by_commands.similar("x", n)
+    assert by_function.similar("x", n).ids() == _oracle(ranked, None, None, soldout, n)
