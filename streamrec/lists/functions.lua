@@ -96,12 +96,12 @@ redis.register_function{function_name = 'streamrec_list', callback = guarded_lis
 
 -- ---- visitors -------------------------------------------------------------------------------------------------------
 
--- The first revision of a visitor is the time in ms and each write adds 1: a visitor that was forgotten and came back never meets
+-- The first revision of a visitor is the time in µs and each write adds 1: a visitor that was forgotten and came back never meets
 -- the revision that somebody read before.
 local function next_revision(current)
   if current == '' then
     local now = redis.call('TIME')
-    return tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
+    return tonumber(now[1]) * 1000000 + tonumber(now[2])
   end
   return struct.unpack('>I8', current) + 1
 end
