@@ -1,8 +1,22 @@
 """Where a list's items come from: the visitor's interests, what others met together, what is popular and what is new."""
 
+from streamrec.candidates.activity import activities
+from streamrec.candidates.aggregate import CovisitationAggregator
 from streamrec.candidates.covisitation import NeighbourTable, Related, from_seeds
 from streamrec.candidates.fresh import fresh, newness
 from streamrec.candidates.interests import Interests, interests
 from streamrec.candidates.trending import popularity, trending
 
-__all__ = ["Interests", "NeighbourTable", "Related", "fresh", "from_seeds", "interests", "newness", "popularity", "trending"]
+__all__ = [
+    "CovisitationAggregator",
+    "Interests",
+    "NeighbourTable",
+    "Related",
+    "activities",
+    "fresh",
+    "from_seeds",
+    "interests",
+    "newness",
+    "popularity",
+    "trending",
+]

@@ -1,0 +1,185 @@
+"""Laws of the co-visitation aggregator."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamrec.candidates import CovisitationAggregator
+from streamrec.candidates.contributions import Newest
+from streamrec.errors import InvalidMessage
+from streamrec.events import ItemActivity, ItemNeighbours, decode, encode
+from streamrec.events.topics import NEIGHBOURS
+
+T0 = 1_700_000_000_000
+HOUR = 3_600_000
+
+
+def act(
+    visitor: int = 1, ts: int = T0, neighbours: tuple[str, ...] = (), kind: str = "click", *, echo: bool = False
+) -> ItemActivity:
+    return ItemActivity(visitor=visitor, kind=kind, ts=ts, neighbours=neighbours, echo=echo)  # type: ignore[arg-type]
+
+
+ACTIVITY = st.builds(
+    act,
+    st.integers(1, 4),
+    st.integers(T0, T0 + 5),
+    st.lists(st.sampled_from("abcd"), max_size=3).map(tuple),
+    st.sampled_from(["click", "cart", "order"]),
+    echo=st.booleans(),
+)
+MESSAGES = st.lists(st.tuples(st.sampled_from("ab"), ACTIVITY), max_size=30)
+
+
+def small() -> CovisitationAggregator:
+    return CovisitationAggregator(max_touches=3, max_pairs=4)
+
+
+def records(aggregator: CovisitationAggregator) -> list[ItemNeighbours | None]:
+    return [aggregator.record(item_id) for item_id in "ab"]
+
+
+@given(MESSAGES, st.randoms(use_true_random=False))
+def test_order_and_repeats_do_not_matter(messages: list[tuple[str, ItemActivity]], rng: random.Random) -> None:
+    straight, muddled = small(), small()
+    straight.update(messages)
+    twice = messages + messages
+    rng.shuffle(twice)
+    for message in twice:
+        muddled.update([message])
+    assert records(straight) == records(muddled)
+
+
+@given(MESSAGES)
+def test_a_replay_changes_nothing_and_says_so(messages: list[tuple[str, ItemActivity]]) -> None:
+    aggregator = CovisitationAggregator()
+    aggregator.update(messages)
+    before = records(aggregator)
+    assert aggregator.update(messages) == []
+    assert records(aggregator) == before
+
+
+@given(MESSAGES, MESSAGES)
+def test_a_restored_aggregator_goes_on_as_if_it_had_never_stopped(
+    first: list[tuple[str, ItemActivity]], then: list[tuple[str, ItemActivity]]
+) -> None:
+    steady, stopped = small(), small()
+    steady.update(first)
+    for item_id, record in zip("ab", records(steady), strict=True):
+        if record is not None:
+            message = decode(NEIGHBOURS, item_id.encode(), encode(record, NEIGHBOURS), T0 + HOUR)
+            assert isinstance(message.value, ItemNeighbours)
+            stopped.restore(item_id, message.value)
+    assert records(stopped) == records(steady)
+    steady.update(then)
+    stopped.update(then)
+    assert records(stopped) == records(steady)
+
+
+def test_one_visitor_counts_once_however_often_the_pair_is_repeated() -> None:
+    aggregator = CovisitationAggregator()
+    aggregator.update([("a", act(1, T0 + i, ("b",))) for i in range(50)])
+    record = aggregator.record("a")
+    assert record is not None
+    assert record.popularity == 1.0
+    assert [(n.item_id, n.together, n.bought) for n in record.neighbours] == [("b", 1.0, 0.0)]
+
+
+def test_a_purchase_counts_as_met_once_and_as_bought_once() -> None:
+    aggregator = CovisitationAggregator()
+    aggregator.update([("a", act(1, T0, ("b",))), ("a", act(1, T0, ("b",), "order")), ("a", act(2, T0, ("b",)))])
+    record = aggregator.record("a")
+    assert record is not None
+    assert [(n.together, n.bought) for n in record.neighbours] == [(2.0, 1.0)]
+
+
+def test_an_echo_is_a_pair_but_no_visit() -> None:
+    aggregator = CovisitationAggregator()
+    assert aggregator.update([("a", act(1, T0, ("b",), echo=True))]) == ["a"]
+    record = aggregator.record("a")
+    assert record is not None
+    assert record.popularity == 0.0
+    assert record.neighbours[0].item_id == "b"
+
+
+def test_weights_halve_with_their_half_lives() -> None:
+    aggregator = CovisitationAggregator(popularity_half_life_s=3600, together_half_life_s=7200)
+    aggregator.update([("a", act(1, T0, ("b",))), ("a", act(2, T0 + 2 * HOUR))])
+    record = aggregator.record("a")
+    assert record is not None
+    assert record.as_of == T0 + 2 * HOUR
+    assert record.popularity == pytest.approx(1.25)
+    assert record.neighbours[0].together == pytest.approx(0.5)
+
+
+def test_an_item_is_no_neighbour_of_itself() -> None:
+    aggregator = CovisitationAggregator()
+    aggregator.update([("a", act(1, T0, ("a", "b")))])
+    record = aggregator.record("a")
+    assert record is not None
+    assert [n.item_id for n in record.neighbours] == ["b"]
+
+
+def test_popularity_still_tells_best_sellers_apart_where_only_the_newest_visitors_are_kept() -> None:
+    aggregator = CovisitationAggregator(max_touches=10)
+    for i in range(200):
+        aggregator.update([("quick", act(i, T0 + i * 60_000)), ("slow", act(i, T0 + i * 600_000))])
+    quick, slow = aggregator.record("quick"), aggregator.record("slow")
+    assert quick is not None
+    assert slow is not None
+    assert quick.popularity > 1.5 * slow.popularity
+    assert quick.popularity <= 10 * 17
+
+
+@pytest.mark.parametrize(("max_items", "max_entries"), [(20, 10_000), (1_000, 150)])
+def test_memory_is_bounded_over_a_long_stream(max_items: int, max_entries: int) -> None:
+    rng = random.Random(1)
+    aggregator = CovisitationAggregator(max_items=max_items, max_entries=max_entries, max_touches=8, max_pairs=8)
+    most = (0, 0)
+    for i in range(5_000):
+        names = [f"i{int(rng.random() ** 3 * 50)}" for _ in range(3)]
+        aggregator.update([(names[0], act(i, T0 + i, tuple(names[1:])))])
+        most = max(most[0], len(aggregator)), max(most[1], aggregator.entries)
+    assert most[0] <= max_items
+    assert most[1] <= min(max_entries, max_items * 20)
+    assert aggregator.entries > 100
+
+
+def test_what_is_forgotten_is_told_and_has_no_record() -> None:
+    aggregator = CovisitationAggregator(max_items=2)
+    assert aggregator.update([(name, act()) for name in "abc"]) == ["a", "b", "c"]
+    assert aggregator.record("a") is None
+    assert aggregator.record("c") is not None
+
+
+def test_a_damaged_state_is_refused_with_its_item() -> None:
+    aggregator = CovisitationAggregator()
+    with pytest.raises(InvalidMessage, match="state of item a"):
+        aggregator.restore("a", ItemNeighbours(as_of=T0, popularity=1.0, neighbours=(), state=b"\xc1"))
+    aggregator.restore("a", ItemNeighbours(as_of=T0, popularity=1.0, neighbours=()))
+    assert aggregator.record("a") is None
+
+
+def test_a_record_fits_its_topic_even_with_the_longest_ids() -> None:
+    aggregator = CovisitationAggregator()
+    wide = "字" * 120
+    for i in range(400):
+        aggregator.update([("a", act(i, T0 + i, (f"{wide}{i}",)))])
+    record = aggregator.record("a")
+    assert record is not None
+    assert isinstance(decode(NEIGHBOURS, b"a", encode(record, NEIGHBOURS), T0 + HOUR).value, ItemNeighbours)
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 20)), max_size=60), st.randoms(use_true_random=False))
+def test_the_newest_are_those_of_the_whole_history(pairs: list[tuple[int, int]], rng: random.Random) -> None:
+    newest: Newest[int] = Newest(3)
+    shuffled = pairs + pairs
+    rng.shuffle(shuffled)
+    for key, ts in shuffled:
+        newest.put(key, ts)
+    greatest = {key: max(ts for other, ts in pairs if other == key) for key, _ in pairs}
+    assert list(newest.newest_first()) == sorted(((ts, key) for key, ts in greatest.items()), reverse=True)[:3]
