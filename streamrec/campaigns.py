@@ -75,9 +75,9 @@ class CampaignBook:
     def __init__(self, max_campaigns: int = 10_000) -> None:
         self._max = max_campaigns
         self._entries: dict[str, _Entry] = {}
-        #: Orders of cancellations, and (ts, order) of campaigns that ended: a re-delivered older message must not revive one.
+        #: Orders of cancellations, and (ts, order) of campaigns that are over: a re-delivered older message must not revive one.
         self._cancelled: dict[str, int] = {}
-        self._ended: dict[str, tuple[int, int]] = {}
+        self._past: dict[str, tuple[int, int]] = {}
         self._numbers: dict[str, int] = {}
         self._names: dict[int, str] = {}
         self._next_number = 0
@@ -90,31 +90,35 @@ class CampaignBook:
     def update(self, campaign_id: str, campaign: Campaign | None, order: int) -> bool:
         """Take one message; True when it changed the book.
 
-        ``order`` is its offset. A campaign applies if its ``ts``, then its order, is later than what stands and it was not
-        cancelled at a later order.
+        ``order`` is its offset. A campaign applies if its ``ts``, then its order, is later than any before and it was not
+        cancelled at a later order; so a cancelled one returns only with a newer ``ts``.
         """
         if campaign is None:
             return self._cancel(campaign_id, order)
-        if order <= self._cancelled.get(campaign_id, -1):
-            return False
         known = self._entries.get(campaign_id)
-        stands = self._ended.get(campaign_id, (-1, -1)) if known is None else (known.campaign.ts, known.order)
+        stands = self._past.get(campaign_id, (-1, -1)) if known is None else (known.campaign.ts, known.order)
         if (campaign.ts, order) <= stands:
             return False
-        self._ended.pop(campaign_id, None)
+        if order < self._cancelled.get(campaign_id, -1):
+            _remember(self._past, campaign_id, (campaign.ts, order), self._max)
+            return self._remove(campaign_id)
+        self._past.pop(campaign_id, None)
         self._entries[campaign_id] = _Entry(campaign, order, self._number(campaign_id))
         self._revision += 1
         self._shrink()
         return True
 
     def _cancel(self, campaign_id: str, order: int) -> bool:
-        if order <= self._cancelled.get(campaign_id, -1):
-            return False
-        _remember(self._cancelled, campaign_id, order, self._max)
+        _remember(self._cancelled, campaign_id, max(order, self._cancelled.get(campaign_id, -1)), self._max)
         known = self._entries.get(campaign_id)
         if known is None or known.order > order:
             return False
-        del self._entries[campaign_id]
+        _remember(self._past, campaign_id, (known.campaign.ts, known.order), self._max)
+        return self._remove(campaign_id)
+
+    def _remove(self, campaign_id: str) -> bool:
+        if self._entries.pop(campaign_id, None) is None:
+            return False
         self._revision += 1
         return True
 
@@ -149,7 +153,7 @@ class CampaignBook:
         ended = [name for name, entry in self._entries.items() if entry.campaign.ends_at <= now_ms]
         for name in ended:
             entry = self._entries.pop(name)
-            _remember(self._ended, name, (entry.campaign.ts, entry.order), self._max)
+            _remember(self._past, name, (entry.campaign.ts, entry.order), self._max)
         return len(ended)
 
     def active(self, now_ms: int) -> dict[str, Campaign]:

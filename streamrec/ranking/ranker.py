@@ -17,6 +17,7 @@ from streamrec.config import ProfileSettings, RankingSettings
 from streamrec.index import VectorIndex
 from streamrec.lists.keys import HOME
 from streamrec.profiles import Profile
+from streamrec.ranking.explain import Explanation, explain, explain_unknown
 from streamrec.ranking.item_lists import ItemLists
 from streamrec.ranking.queries import QueryVectors
 from streamrec.ranking.reasons import Ranking, Reason
@@ -104,7 +105,7 @@ class Ranker:
         anything twice. A list is shorter than ``k`` only when nothing else may be shown.
         """
         size = self.settings.list_size if k is None else k
-        return [self._ranking(trace) for trace in self.traces(visitors, now_ms, size, placement)]
+        return [self.ranking(trace) for trace in self.traces(visitors, now_ms, size, placement)]
 
     def traces(
         self, visitors: Sequence[Profile], now_ms: int, size: int, placement: str = HOME, *, ask: int = -1
@@ -118,6 +119,15 @@ class Ranker:
                     effects = self.campaigns.effects(now_ms, self.items, segments)
                     scenes[segments] = Scene(self.items, self.neighbours, effects, self.settings)
                 yield self._trace(wish, scenes[segments], now_ms, size, ask)
+
+    def explain(self, profile: Profile, item_id: str, now_ms: int, *, k: int | None = None, placement: str = HOME) -> Explanation:
+        """Tell why an item is in the visitor's list of ``k``, or everything that keeps it out."""
+        row = self.items.find(item_id)
+        if row < 0:
+            return explain_unknown(item_id)
+        size = self.settings.list_size if k is None else k
+        trace = next(self.traces([profile], now_ms, size, placement, ask=row))
+        return explain(self, trace, row, size)
 
     def _wishes(self, profiles: Sequence[Profile], placement: str) -> list[Wish]:
         """Read the profiles and search for all of their interests and queries at once."""
@@ -251,7 +261,8 @@ class Ranker:
             limits=limits,
         )
 
-    def _ranking(self, trace: Trace) -> Ranking:
+    def ranking(self, trace: Trace) -> Ranking:
+        """Return the list of a trace."""
         chosen = np.array(trace.selection.chosen, np.intp)
         reasons, evidence = trace.scores.reasons[chosen], trace.evidence[chosen]
         campaign_of = dict(trace.pins.values())
