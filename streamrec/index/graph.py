@@ -105,9 +105,13 @@ class Graph:
         and without this its item would be in nobody's answers. The search for them costs a fifth of the insert.
         """
         self._set_ef(_STRAY_EF)
-        _, distances = self._index.knn_query(rows, k=1, num_threads=threads)
         own = 1.0 - np.einsum("nd,nd->n", rows, rows)
-        lost = np.flatnonzero(distances[:, 0] > own + _SAME_SCORE)
+        try:
+            distances = self._index.knn_query(rows, k=1, num_threads=threads)[1][:, 0]
+        except RuntimeError:
+            # Nothing but deleted nodes within reach of one of them.
+            distances = np.full(len(rows), np.inf)
+        lost = np.flatnonzero(distances > own + _SAME_SCORE)
         for i in lost[: max(0, _MAX_STRAYS - len(self._strays))].tolist():
             self._strays[first + i] = rows[i]
 
@@ -205,7 +209,8 @@ class Graph:
     def search(self, queries: Vectors, k: int, fetch: int, ef: int, allowed: NDArray[np.bool_]) -> tuple[Labels, Vectors] | None:
         """Return up to ``k`` allowed labels per query out of its ``fetch`` nearest nodes, padded; None if hnswlib finds too few."""
         fetch = min(fetch, self.findable)
-        self._set_ef(max(ef, fetch))
+        # With ef equal to fetch the last of the fetched are often not the right ones.
+        self._set_ef(max(ef, fetch + ef // 2))
         try:
             nodes, distances = self._index.knn_query(queries, k=fetch, num_threads=self._options.threads)
         except RuntimeError:

@@ -1,0 +1,324 @@
+"""What every vector index keeps, held against a plain dictionary of vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from streamrec.errors import VectorIndexError
+from streamrec.index import ExactIndex, HnswIndex, VectorIndex
+
+DIM = 24
+Floats = NDArray[np.float32]
+
+
+def hnsw() -> VectorIndex:
+    return HnswIndex(DIM, max_items=10_000, threads=1)
+
+
+def hnsw_that_rebuilds_often() -> VectorIndex:
+    return HnswIndex(DIM, max_items=10_000, threads=1, max_tombstone_ratio=0.05)
+
+
+def exact() -> VectorIndex:
+    return ExactIndex(DIM, max_items=10_000)
+
+
+@pytest.fixture(params=[exact, hnsw, hnsw_that_rebuilds_often], ids=lambda build: build.__name__)
+def index(request: pytest.FixtureRequest) -> VectorIndex:
+    build: Callable[[], VectorIndex] = request.param
+    return build()
+
+
+def clustered(n: int, seed: int, clusters: int = 40) -> Floats:
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(7).standard_normal((clusters, DIM))
+    return unit(centres[rng.integers(0, clusters, n)] + 0.5 * rng.standard_normal((n, DIM)))
+
+
+def unit(vectors: NDArray[np.float64]) -> Floats:
+    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors.astype(np.float16).astype(np.float32)
+
+
+class World:
+    """The truth: what each label's vector is and which are blocked."""
+
+    def __init__(self) -> None:
+        self.vectors: dict[int, Floats] = {}
+        self.blocked: set[int] = set()
+
+    def best(self, query: Floats, k: int, mask: NDArray[np.bool_] | None = None) -> list[float]:
+        allowed = [x for x in self.vectors if x not in self.blocked and (mask is None or (x < len(mask) and mask[x]))]
+        return sorted((float(self.vectors[x] @ query) for x in allowed), reverse=True)[:k]
+
+
+def fill(index: VectorIndex, world: World, labels: range, seed: int) -> None:
+    vectors = clustered(len(labels), seed)
+    index.upsert(np.array(labels), vectors)
+    world.vectors.update(zip(labels, vectors, strict=True))
+
+
+def check(index: VectorIndex, world: World, k: int = 10, mask: NDArray[np.bool_] | None = None, recall: float = 0.97) -> None:
+    """Only allowed labels, each once, best first, true scores, as many as there are, and nearly all of the best."""
+    queries = clustered(25, seed=99)
+    labels, scores = index.search(queries, k, mask)
+    assert labels.shape == scores.shape == (25, k)
+    assert labels.dtype == np.int32
+    assert scores.dtype == np.float32
+    hits = total = 0
+    for query, row, row_scores in zip(queries, labels.tolist(), scores, strict=True):
+        truth = world.best(query, k, mask)
+        found = [label for label in row if label >= 0]
+        assert len(found) == len(set(found)) == len(truth)
+        assert row[len(found) :] == [-1] * (k - len(found))
+        assert np.isneginf(row_scores[len(found) :]).all()
+        assert not world.blocked.intersection(found)
+        assert mask is None or all(label < len(mask) and mask[label] for label in found)
+        np.testing.assert_allclose(row_scores[: len(found)], [world.vectors[x] @ query for x in found], atol=1e-4)
+        assert (np.diff(row_scores[: len(found)]) <= 1e-6).all()
+        total += len(truth)
+        hits += int((row_scores[: len(found)] >= truth[-1] - 1e-5).sum()) if truth else 0
+    assert hits >= recall * total
+
+
+def test_an_empty_index_answers_with_padding(index: VectorIndex) -> None:
+    check(index, World())
+    check(index, World(), mask=np.ones(5, np.bool_))
+    assert len(index) == 0
+    assert 0 not in index
+
+
+@pytest.mark.parametrize("n", [1, 7, 600, 3000])
+def test_finds_the_nearest_at_any_size_even_where_k_is_more_than_there_are(index: VectorIndex, n: int) -> None:
+    world = World()
+    fill(index, world, range(n), seed=1)
+    check(index, world)
+    check(index, world, k=64)
+    assert len(index) == n
+
+
+def test_grows_in_steps_without_losing_anything(index: VectorIndex) -> None:
+    world = World()
+    for start in range(0, 3000, 300):
+        fill(index, world, range(start, start + 300), seed=start)
+        check(index, world)
+    np.testing.assert_array_equal(index.vectors(np.arange(3000)), np.array([world.vectors[x] for x in range(3000)]))
+
+
+def test_removed_labels_are_gone_and_can_come_back(index: VectorIndex) -> None:
+    world = World()
+    fill(index, world, range(2000), seed=1)
+    gone = np.arange(0, 2000, 3)
+    index.remove(np.append(gone, [9000, 9001]))
+    for label in gone.tolist():
+        del world.vectors[label]
+    check(index, world)
+    assert len(index) == len(world.vectors)
+    assert 3 not in index
+    assert not index.vectors([3]).any()
+    fill(index, world, range(1000), seed=5)
+    check(index, world)
+    assert 3 in index
+
+
+def test_all_but_a_few_removed_still_answers_with_these(index: VectorIndex) -> None:
+    world = World()
+    fill(index, world, range(2000), seed=1)
+    index.remove(np.arange(3, 2000))
+    world.vectors = {label: world.vectors[label] for label in range(3)}
+    check(index, world)
+
+
+def test_an_update_replaces_the_old_vector(index: VectorIndex) -> None:
+    world = World()
+    fill(index, world, range(2000), seed=1)
+    for seed in range(2, 5):
+        fill(index, world, range(500, 1500), seed=seed)
+        check(index, world)
+    assert len(index) == 2000
+
+
+def test_the_same_vectors_again_change_nothing(index: VectorIndex) -> None:
+    world = World()
+    fill(index, world, range(1000), seed=1)
+    before = index.search(clustered(5, 3), 20)
+    fill(index, world, range(1000), seed=1)
+    after = index.search(clustered(5, 3), 20)
+    np.testing.assert_array_equal(before[0], after[0])
+
+
+def test_of_a_repeated_label_the_last_vector_counts(index: VectorIndex) -> None:
+    vectors = clustered(3, 1)
+    index.upsert([4, 4, 5], vectors)
+    np.testing.assert_array_equal(index.vectors([4, 5, 6]), [vectors[1], vectors[2], np.zeros(DIM)])
+
+
+def test_blocked_labels_stay_out_until_unblocked(index: VectorIndex) -> None:
+    world = World()
+    fill(index, world, range(2000), seed=1)
+    half = np.arange(0, 2000, 2)
+    index.block(half)
+    index.block(half)
+    world.blocked = set(half.tolist())
+    check(index, world)
+    assert len(index) == 2000
+    assert 0 in index
+    index.unblock(half)
+    index.unblock(np.append(half, 9999))
+    world.blocked = set()
+    check(index, world)
+
+
+def test_everything_blocked_answers_with_padding(index: VectorIndex) -> None:
+    world = World()
+    fill(index, world, range(1500), seed=1)
+    index.block(np.arange(1500))
+    world.blocked = set(range(1500))
+    check(index, world)
+
+
+def test_a_block_outlives_an_update_and_comes_before_the_vector_too(index: VectorIndex) -> None:
+    world = World()
+    index.block([1500, 1501])
+    fill(index, world, range(2000), seed=1)
+    index.block([7])
+    world.blocked = {7, 1500, 1501}
+    fill(index, world, range(10), seed=2)
+    check(index, world)
+    assert 7 not in index.search(world.vectors[7], 20)[0]
+    index.unblock([7, 1500])
+    world.blocked = {1501}
+    for label in (7, 1500):
+        assert label in index.search(world.vectors[label], 5)[0]
+    check(index, world)
+
+
+def test_a_block_outlives_removal(index: VectorIndex) -> None:
+    world = World()
+    fill(index, world, range(1000), seed=1)
+    index.block([5])
+    index.remove([5])
+    index.unblock([6])
+    fill(index, world, range(5, 6), seed=3)
+    world.blocked = {5}
+    check(index, world)
+    index.unblock([5])
+    assert 5 in index.search(world.vectors[5], 3)[0]
+
+
+@pytest.mark.parametrize("share", [0.9, 0.5, 0.1, 0.01, 0.0])
+def test_a_mask_of_any_selectivity_is_obeyed(index: VectorIndex, share: float) -> None:
+    world = World()
+    fill(index, world, range(4000), seed=1)
+    mask = np.random.default_rng(4).random(4000) < share
+    check(index, world, mask=mask)
+    check(index, world, k=50, mask=mask)
+
+
+def test_a_mask_that_forbids_the_whole_neighbourhood_of_a_query_still_gives_k(index: VectorIndex) -> None:
+    world = World()
+    fill(index, world, range(4000), seed=1)
+    query = clustered(1, seed=8)
+    mask = np.ones(4000, np.bool_)
+    mask[index.search(query, 900)[0]] = False
+    labels, scores = index.search(query, 10, mask)
+    np.testing.assert_allclose(scores[0], world.best(query[0], 10, mask), atol=0.02)
+    assert mask[labels].all()
+
+
+def test_labels_beyond_a_short_mask_are_not_allowed_and_a_long_one_does_no_harm(index: VectorIndex) -> None:
+    world = World()
+    fill(index, world, range(2000), seed=1)
+    check(index, world, mask=np.ones(700, np.bool_))
+    check(index, world, mask=np.ones(7000, np.bool_))
+
+
+@pytest.mark.parametrize("twins", [3, 50, 400])
+def test_items_with_the_same_vector_are_all_found_and_hide_nobody(index: VectorIndex, twins: int) -> None:
+    """Sizes and colours of one product share their text; plain HNSW loses the rest of the catalogue behind 400 of them."""
+    world = World()
+    vectors = np.repeat(clustered(2400 // twins, seed=1), twins, axis=0)[
+        np.random.default_rng(2).permutation(2400 // twins * twins)
+    ]
+    index.upsert(np.arange(len(vectors)), vectors)
+    world.vectors = dict(enumerate(vectors))
+    check(index, world, k=20)
+    index.block(np.arange(0, 2000, 2))
+    world.blocked = set(range(0, 2000, 2))
+    check(index, world, k=20)
+    index.remove(np.arange(1, 1000, 2))
+    for label in range(1, 1000, 2):
+        del world.vectors[label]
+    check(index, world, k=20)
+    index.unblock(np.arange(2000))
+    world.blocked = set()
+    check(index, world, k=20)
+
+
+def test_any_mixture_of_changes_leaves_the_truth(index: VectorIndex) -> None:
+    """Blocks, removals and vectors that are few and therefore shared, in random order, against the dictionary."""
+    rng, world, palette = np.random.default_rng(11), World(), clustered(300, seed=1)
+    for step in range(300):
+        labels = rng.integers(0, 1500, rng.integers(1, 40))
+        action = rng.integers(0, 5)
+        if action <= 1:
+            vectors = palette[rng.integers(0, 300, len(labels))]
+            index.upsert(labels, vectors)
+            world.vectors.update(zip(labels.tolist(), vectors, strict=True))
+        elif action == 2:
+            index.remove(labels)
+            for label in labels.tolist():
+                world.vectors.pop(label, None)
+        elif action == 3:
+            index.block(labels)
+            world.blocked.update(labels.tolist())
+        else:
+            index.unblock(labels)
+            world.blocked.difference_update(labels.tolist())
+        if step % 25 == 0:
+            check(index, world)
+    check(index, world)
+    assert len(index) == len(world.vectors)
+
+
+def test_a_batch_of_queries_answers_as_each_alone(index: VectorIndex) -> None:
+    world = World()
+    fill(index, world, range(2000), seed=1)
+    queries = clustered(20, seed=3)
+    together = index.search(queries, 10)
+    for i, query in enumerate(queries):
+        alone = index.search(query, 10)
+        np.testing.assert_array_equal(alone[0][0], together[0][i])
+        np.testing.assert_allclose(alone[1][0], together[1][i], atol=1e-5)
+
+
+def test_refuses_what_does_not_fit_and_says_what_to_do(index: VectorIndex) -> None:
+    index.upsert([1], clustered(1, 1))
+    with pytest.raises(VectorIndexError, match="use one model"):
+        index.upsert([1], np.ones((1, DIM + 1)))
+    with pytest.raises(VectorIndexError, match="use one model"):
+        index.search(np.ones((1, DIM - 1)), 3)
+    with pytest.raises(VectorIndexError, match="one vector per label"):
+        index.upsert([1, 2], np.ones((1, DIM)))
+    with pytest.raises(VectorIndexError, match="check the encoder"):
+        index.upsert([1], np.full((1, DIM), np.nan))
+    with pytest.raises(VectorIndexError, match=r"raise index\.max_items"):
+        index.upsert([10_000], clustered(1, 1))
+    with pytest.raises(VectorIndexError, match=r"raise index\.max_items"):
+        index.block([-1])
+    with pytest.raises(VectorIndexError, match="at least one"):
+        index.search(np.ones((1, DIM)), 0)
+    assert len(index) == 1
+
+
+def test_nothing_to_do_is_fine(index: VectorIndex) -> None:
+    index.upsert([], np.empty((0, DIM), np.float32))
+    index.remove([])
+    index.block([])
+    index.unblock([])
+    assert index.search(np.empty((0, DIM), np.float32), 3)[0].shape == (0, 3)
+    assert index.vectors([]).shape == (0, DIM)
