@@ -1,0 +1,1 @@
+"""Measures parts on this machine; every ratio comes from rounds that alternate within one run."""
