@@ -98,7 +98,7 @@ class Actions:
             heapq.heappop(self._later)[2]()
 
     def stop(self) -> None:
-        """Begin nothing new; what was begun comes to its end: sold-out items are restocked, campaigns end once their effect was seen."""
+        """Begin nothing new; what was begun comes to its end: restocks in their time, campaigns once their effect was seen."""
         self._stopped = True
 
     @property

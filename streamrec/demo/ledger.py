@@ -33,8 +33,8 @@ class Ledger:
 
     A fact is settled from the moment in which its effect was seen until the next one is written down, which happens before that one
     is sent: whatever else Redis holds in between is a wrong order. An item for which the data set publishes a fact of the same kind
-    is struck off before that fact is sent: which of two facts of one millisecond wins is decided by an offset that the demo does not
-    know. What was read is therefore compared only with facts that still stand after the read.
+    is struck off before that fact is sent: which of two facts of one millisecond wins is decided by an offset that is not known
+    here. What was read is therefore compared only with facts that still stand after the read.
     """
 
     def __init__(self, client: redis.Redis) -> None:

@@ -143,14 +143,17 @@ def _run(options: DemoOptions, data: DataSet, place: Stage, view: View, rng: Ran
         producer.flush(120.0)
         await_items(place.client, now, options.load_timeout_s, view)
         embedded_per_s = len(now) / (time.monotonic() - began_s)
-        play = _play(options, data, place, view, outbox, dict(items), undo)
+        titles = {item_id: item.title for item_id, item in items}
+        play = _play(options, data, place=place, view=view, outbox=outbox, titles=titles, undo=undo)
         _warm_up(play)
         actions = Actions(play.scene, clock=clock, rng=Random(options.seed + 1), rates=options.rates, new_items=later)
         measured = _measure(play, actions)
         _drain(play, actions)
         findings = play.reader.finish(play.scene.truth.watermark)
     wrong = actions.violations + play.scene.ledger.audit(settled=False)
-    return _report(options, data, play, measured, findings, wrong, embedded=(len(now), embedded_per_s), stale=actions.stale_facts)
+    return _report(
+        play, data, measured, findings=findings, wrong=wrong, embedded=(len(now), embedded_per_s), stale=actions.stale_facts
+    )
 
 
 def _hold_back(items: Items, options: DemoOptions, rng: Random) -> tuple[Items, Items]:
@@ -162,7 +165,7 @@ def _hold_back(items: Items, options: DemoOptions, rng: Random) -> tuple[Items, 
 
 
 def _play(
-    options: DemoOptions, data: DataSet, place: Stage, view: View, outbox: Outbox, items: dict[str, CatalogItem], undo: ExitStack
+    options: DemoOptions, data: DataSet, *, place: Stage, view: View, outbox: Outbox, titles: dict[str, str], undo: ExitStack
 ) -> _Play:
     # A little less than profiles remember, because the two do not forget at the same moment.
     max_bought = max(Settings.load().profiles.max_bought * 3 // 4, 1)
@@ -182,7 +185,6 @@ def _play(
     driver = Driver(scene, pacer)
     undo.callback(driver.stop)
     undo.callback(replayer.stop)
-    titles = {item_id: item.title for item_id, item in items.items()}
     return _Play(options, view, place, scene, reader, driver, replayer, Shelf(place.client, scene.visitors, titles))
 
 
@@ -223,13 +225,12 @@ def _drain(play: _Play, actions: Actions) -> None:
 
 
 def _report(
-    options: DemoOptions,
-    data: DataSet,
     play: _Play,
+    data: DataSet,
     measured: _Measured,
+    *,
     findings: Findings,
     wrong: list[Violation],
-    *,
     embedded: tuple[int, float],
     stale: int,
 ) -> Report:
@@ -243,7 +244,7 @@ def _report(
         "an item's embedding time includes its way through Kafka and into the index; equal texts are embedded once",
         f"the storefront judged {findings.judged:,} answers: {_counts(findings.sources)}",
     ]
-    if play.replayer.pacer.rate < options.rate:
+    if play.replayer.pacer.rate < play.options.rate:
         notes.append(f"the replay slowed down to {play.replayer.pacer.rate:.0f} events/s, as clicks took long to reach their lists")
     if play.replayer.exhausted:
         notes.append("the data ran out before the time did")

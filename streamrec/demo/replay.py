@@ -23,17 +23,11 @@ from streamrec.demo.stage import Stage, stage
 from streamrec.demo.view import PlainView, View
 from streamrec.errors import DataError, LocalStackError
 from streamrec.events import Campaign, CatalogItem, encode
-from streamrec.events.topics import CARTS, CATALOG, CLICKS, EVENTS, ORDERS, PAIRS, PRICE, SEARCHES, STOCK
+from streamrec.events.topics import CATALOG, EVENTS
+from workers.groups import GROUPS
 from workers.transport.admin import lag
 from workers.transport.producer import Producer
 
-#: Consumer group (after the prefix) → topics that must be read to their ends before the system counts as quiet.
-_READS: Final = {
-    "availability": (CATALOG, PRICE, STOCK),
-    "embedder": (CATALOG,),
-    "recommender": (CLICKS, CARTS, ORDERS, SEARCHES),
-    "aggregator": (PAIRS,),
-}
 _LOOK_EVERY_S: Final = 1.0
 #: So many looks in a row must find the same.
 _STILL: Final = 3
@@ -113,9 +107,9 @@ def replay_twice(
 ) -> Comparison:
     """Publish the same ``limit`` records once and then again on a fresh embedded stack, and compare what stands in Redis.
 
-    The records keep their event ids and the distances of their timestamps; all are moved by one amount, so that the last lies a minute
-    before now, and both times the very same bytes are sent. ``items`` caps the catalogue to the items that the records name, and
-    then others up to that number. Raises LocalStackError or DataError.
+    The records keep their event ids and the distances of their timestamps; all are moved by one amount, so that the last lies a
+    minute before now, and both times the very same bytes are sent. ``items`` caps the catalogue: the items
+    that the records name, then others up to that number. Raises LocalStackError or DataError.
     """
     data = data or open_data()
     view = view or PlainView()
@@ -200,4 +194,4 @@ def await_quiet(place: Stage, timeout_s: float) -> Snapshot:
 
 
 def _read_to_the_end(kafka: KafkaSettings) -> bool:
-    return not any(sum(lag(kafka, f"{kafka.group_prefix}.{role}", topics).values()) for role, topics in _READS.items())
+    return not any(sum(lag(kafka, f"{kafka.group_prefix}.{role}", topics).values()) for role, topics in GROUPS.items())

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import redis
 from pydantic import SecretStr
+from redis import Redis
 
 from streamrec.config import KafkaSettings, RedisSettings, Settings
 from streamrec.demo.view import View
+from streamrec.errors import LocalStackError
 from streamrec.lists.connection import connect
 from streamrec.local import LocalStack, WorkerProcess
 from streamrec.local.workspace import Workspace
@@ -29,7 +30,7 @@ class Stage:
 
     kafka: KafkaSettings
     redis: RedisSettings
-    client: redis.Redis
+    client: Redis
     #: In words, for the report.
     broker: str
     workers: tuple[WorkerProcess, ...]
@@ -38,8 +39,6 @@ class Stage:
         """Raise LocalStackError with the end of its log if a worker has died."""
         for worker in self.workers:
             if not worker.running:
-                from streamrec.errors import LocalStackError  # noqa: PLC0415
-
                 msg = f"the worker {','.join(worker.roles)} ended with code {worker.exit_code}; its log says:\n{worker.log_tail()}"
                 raise LocalStackError(msg)
 

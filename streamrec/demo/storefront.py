@@ -160,9 +160,8 @@ class Reader:
     def __init__(self, settings: RedisSettings, *, rate: float, seed: int, max_bought: int = 200) -> None:
         context = get_context("spawn")  # the driver has threads; a fork of it could deadlock
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(theirs, settings, rate, seed, max_bought), daemon=True, name="storefront"
-        )
+        work = (theirs, settings, rate, seed, max_bought)
+        self._process = context.Process(target=_serve, args=work, daemon=True, name="storefront")
         self._process.start()
         theirs.close()
         self.findings = Findings()

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Final, Protocol, Self
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -59,9 +59,7 @@ class View(Protocol):
 class PlainView:
     """Lines of text, few of them; for logs and pipes."""
 
-    def __init__(
-        self, write: Callable[[str], object] = lambda line: print(line, flush=True), every_s: float = _LINE_EVERY_S
-    ) -> None:
+    def __init__(self, write: Callable[[str], object] = partial(print, flush=True), every_s: float = _LINE_EVERY_S) -> None:
         self._write, self._every_s = write, every_s
         self._said: tuple[str, int] = ("", -1)
         self._next_left_s: float | None = None
@@ -151,7 +149,7 @@ def render(frame: Frame) -> Panel:
         " guarded reads   ",
         (f"{frame.violations} violations", f"bold {color}"),
     )
-    parts = [head, _latency_table(frame.latencies)]
+    parts: list[RenderableType] = [head, _latency_table(frame.latencies)]
     if frame.shelf:
         parts.append(_shelf_table(frame))
     parts += [Text(line, style="dim", overflow="ellipsis", no_wrap=True) for line in frame.happened]
