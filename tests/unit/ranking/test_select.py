@@ -1,0 +1,63 @@
+"""Laws of laying out a list."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamrec.ranking.select import Limits, Selection, select
+
+ORDERS = st.permutations(range(8))
+CODES = st.lists(st.integers(0, 2), min_size=8, max_size=8)
+LIMITS = st.builds(Limits, st.integers(1, 10), st.integers(1, 3), st.integers(1, 3), st.integers(0, 4))
+PINS = st.dictionaries(st.integers(1, 12), st.integers(0, 7), max_size=2).filter(lambda pins: len(set(pins.values())) == len(pins))
+
+
+def lay_out(order: list[int], categories: list[int], brands: list[int], limits: Limits, pins: dict[int, int]) -> Selection:
+    new = [position for position in order if position % 3 == 0]
+    return select(order, new, pins, categories=categories, brands=brands, limits=limits)
+
+
+@given(ORDERS, CODES, CODES, LIMITS, PINS)
+def test_nothing_twice_and_no_slot_left_empty(
+    order: list[int], categories: list[int], brands: list[int], limits: Limits, pins: dict[int, int]
+) -> None:
+    selection = lay_out(order, categories, brands, limits, pins)
+    assert len(set(selection.chosen)) == len(selection.chosen) == min(limits.size, 8)
+    assert len(selection.how) == len(selection.chosen)
+
+
+@given(ORDERS, CODES, CODES, LIMITS, PINS)
+def test_caps_are_broken_only_by_pins_and_where_the_list_would_be_short(
+    order: list[int], categories: list[int], brands: list[int], limits: Limits, pins: dict[int, int]
+) -> None:
+    selection = lay_out(order, categories, brands, limits, pins)
+    for place, (position, how) in enumerate(zip(selection.chosen, selection.how, strict=True)):
+        before = selection.chosen[:place]
+        full = categories[position] and sum(categories[p] == categories[position] for p in before) >= limits.per_category
+        full = full or (brands[position] and sum(brands[p] == brands[position] for p in before) >= limits.per_brand)
+        assert not full or how in {"pin", "overflow"}
+        if how == "overflow":
+            assert all(h in {"overflow", "pin"} for h in selection.how[place:])
+
+
+@given(ORDERS, CODES, CODES, LIMITS, PINS)
+def test_a_pin_within_the_list_has_its_slot(
+    order: list[int], categories: list[int], brands: list[int], limits: Limits, pins: dict[int, int]
+) -> None:
+    selection = lay_out(order, categories, brands, limits, pins)
+    for slot, position in pins.items():
+        if slot <= len(selection.chosen) and slot <= limits.size:
+            assert selection.chosen[slot - 1] == position
+
+
+@given(ORDERS, CODES, CODES, LIMITS, PINS, st.integers(0, 7), st.integers(0, 7))
+def test_raising_a_candidate_never_lowers_its_slot(
+    order: list[int], categories: list[int], brands: list[int], limits: Limits, pins: dict[int, int], raised: int, to: int
+) -> None:
+    before = lay_out(order, categories, brands, limits, pins).chosen
+    others = [position for position in order if position != raised]
+    place = min(to, order.index(raised))
+    after = lay_out([*others[:place], raised, *others[place:]], categories, brands, limits, pins).chosen
+    if raised in before:
+        assert after.index(raised) <= before.index(raised)
