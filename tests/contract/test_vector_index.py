@@ -16,11 +16,12 @@ Floats = NDArray[np.float32]
 
 
 def hnsw() -> VectorIndex:
-    return HnswIndex(DIM, max_items=10_000, threads=1)
+    # So little effort and so few queries below that the graph is asked, not the exact scan that small worlds would get.
+    return HnswIndex(DIM, max_items=10_000, threads=1, ef_search=32)
 
 
 def hnsw_that_rebuilds_often() -> VectorIndex:
-    return HnswIndex(DIM, max_items=10_000, threads=1, max_tombstone_ratio=0.05)
+    return HnswIndex(DIM, max_items=10_000, threads=1, ef_search=32, max_tombstone_ratio=0.05)
 
 
 def exact() -> VectorIndex:
@@ -64,9 +65,9 @@ def fill(index: VectorIndex, world: World, labels: range, seed: int) -> None:
 
 def check(index: VectorIndex, world: World, k: int = 10, mask: NDArray[np.bool_] | None = None, recall: float = 0.97) -> None:
     """Only allowed labels, each once, best first, true scores, as many as there are, and nearly all of the best."""
-    queries = clustered(25, seed=99)
+    queries = clustered(6, seed=99)
     labels, scores = index.search(queries, k, mask)
-    assert labels.shape == scores.shape == (25, k)
+    assert labels.shape == scores.shape == (6, k)
     assert labels.dtype == np.int32
     assert scores.dtype == np.float32
     hits = total = 0
