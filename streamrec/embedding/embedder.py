@@ -34,7 +34,7 @@ class Embedder:
     costs work and loses nothing: an item that is no longer remembered is embedded and sent again, with the same vector.
     """
 
-    def __init__(self, encoder: Encoder, *, max_items: int = 1_000_000, max_texts: int = 10_000) -> None:
+    def __init__(self, encoder: Encoder, *, max_items: int = 1_000_000, max_texts: int = 25_000) -> None:
         self._encoder = encoder
         self._items: _Recent[str, _Known] = _Recent(max_items)
         self._vectors: _Recent[str, bytes] = _Recent(max_texts)

