@@ -15,7 +15,7 @@ import redis
 from streamrec.config import RedisSettings
 from streamrec.lists import functions, keys
 from streamrec.lists.connection import connect
-from streamrec.lists.functions import fcall_ro, run
+from streamrec.lists.functions import call, fcall_ro, run
 from streamrec.lists.packing import ListItem, RankedList, unpack_or_none
 from streamrec.lists.visitors import REVISION_BYTES
 
@@ -110,8 +110,7 @@ class Storefront:
     # -- one function call -------------------------------------------------------------------------------------------
 
     def _call(self, name: str, names: Sequence[str], n: int) -> Answer:
-        [answer] = run(self._client, [fcall_ro(name, names, n)], "reading a list")
-        return _answer_decoder.decode(answer)
+        return _answer_decoder.decode(call(self._client, fcall_ro(name, names, n), "reading a list"))
 
     # -- plain commands ----------------------------------------------------------------------------------------------
 
@@ -119,8 +118,7 @@ class Storefront:
         _check(n)
         if not self._cluster:
             return self._call(functions.LIST, [name, keys.SOLDOUT], n)
-        [value] = run(self._client, [("GET", name)], "reading a list")
-        ranked = unpack_or_none(value)
+        ranked = unpack_or_none(call(self._client, ("GET", name), "reading a list"))
         if ranked is None:
             return _NOTHING
         items = _guarded(ranked.items, self._hidden(ranked.ids()), set(), n)
@@ -134,7 +132,7 @@ class Storefront:
     def _hidden(self, item_ids: Sequence[str]) -> set[str]:
         if not item_ids:
             return set()
-        [marks] = run(self._client, [("SMISMEMBER", keys.SOLDOUT, *item_ids)], "reading soldout")
+        marks = call(self._client, ("SMISMEMBER", keys.SOLDOUT, *item_ids), "reading soldout")
         return {item_id for item_id, mark in zip(item_ids, marks, strict=True) if mark}
 
 

@@ -4,15 +4,26 @@
 -- Lists and answers are JSON; profiles are 8 bytes of revision and a MessagePack map.
 
 local LIST_VERSION = 1
+-- How many sold-out items among the first ones are stepped over before the whole list must be decoded.
+local SPARE = 2
 
 -- ---- lists ----------------------------------------------------------------------------------------------------------
 
-local function read_list(key)
-  local raw = redis.call('GET', key)
-  if not raw then return nil end
-  local ok, list = pcall(cjson.decode, raw)
+local function decode(text)
+  local ok, list = pcall(cjson.decode, text)
   if not ok or type(list) ~= 'table' or list.v ~= LIST_VERSION or type(list.items) ~= 'table' then return nil end
   return list
+end
+
+-- The list cut to its first items, or nil. Decoding is what a read costs, and most reads want 10 of 50. The cut is at a '},{':
+-- between two items, or inside a string; but then the string is left open and does not decode.
+local function head(raw, count)
+  local at = 1
+  for _ = 1, count do
+    at = string.find(raw, '},{', at + 1, true)
+    if not at then return nil end
+  end
+  return decode(string.sub(raw, 1, at) .. ']}')
 end
 
 -- Append items of `from` to `out`, at most up to n: those not sold out and not in `seen`. Ids are asked for in blocks of what is
@@ -64,16 +75,29 @@ local function owned(key)
   return ok and ids or nil
 end
 
+-- The first n items of the list under the key that are not sold out, the list itself, and the ids that were looked at.
+local function first_of(key, n, soldout)
+  local raw = redis.call('GET', key)
+  if not raw then return {}, nil, {} end
+  local items, seen, list = {}, {}, head(raw, n + SPARE)
+  if list then
+    take(items, list.items, n, soldout, seen)
+    if #items >= n then return items, list, seen end
+  end
+  items, seen, list = {}, {}, decode(raw)
+  if list then take(items, list.items, n, soldout, seen) end
+  return items, list, seen
+end
+
 -- KEYS: the visitor's list, the visitor's profile, soldout, the fallback list. ARGV: n.
 local function topk(keys, args)
   local n = tonumber(args[1])
-  local list = read_list(keys[1])
-  local items, seen = {}, {}
-  if list then take(items, list.items, n, keys[3], seen) end
+  local items, list, seen = first_of(keys[1], n, keys[3])
   if #items >= n then return answer('list', list, items) end
   local before = #items
-  local skip, fallback = owned(keys[2]), read_list(keys[4])
-  if skip and fallback then
+  local skip, raw = owned(keys[2]), redis.call('GET', keys[4])
+  local fallback = skip and raw and decode(raw)
+  if fallback then
     for id in pairs(seen) do skip[id] = true end
     take(items, fallback.items, n, keys[3], skip)
   end
@@ -84,9 +108,7 @@ end
 
 -- KEYS: any list, soldout. ARGV: n.
 local function guarded_list(keys, args)
-  local list = read_list(keys[1])
-  local items = {}
-  if list then take(items, list.items, tonumber(args[1]), keys[2], {}) end
+  local items, list = first_of(keys[1], tonumber(args[1]), keys[2])
   if #items == 0 then return answer('none', nil, items) end
   return answer('list', list, items)
 end
@@ -118,6 +140,17 @@ local function commit(keys, args)
 end
 
 redis.register_function('streamrec_commit', commit)
+
+-- KEYS: a list. ARGV: the made_at of the list that is to be replaced, the new list. Returns 1, or 0 when another list or none stands there:
+-- whoever wrote it knew more than the caller. The time to live stays.
+local function replace(keys, args)
+  local head = '{"made_at":' .. args[1] .. ','
+  if redis.call('GETRANGE', keys[1], 0, #head - 1) ~= head then return 0 end
+  redis.call('SET', keys[1], args[2], 'KEEPTTL')
+  return 1
+end
+
+redis.register_function('streamrec_replace', replace)
 
 -- ---- item facts -----------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ LIBRARY: Final = "streamrec"
 TOPK: Final = "streamrec_topk"
 LIST: Final = "streamrec_list"
 COMMIT: Final = "streamrec_commit"
+REPLACE: Final = "streamrec_replace"
 STOCK: Final = "streamrec_stock"
 PRICE: Final = "streamrec_price"
 CATALOG: Final = "streamrec_catalog"
@@ -82,6 +83,19 @@ def run(client: redis.Redis, commands: Sequence[Command], doing: str) -> list[An
         if isinstance(answer, Exception):
             raise unavailable(doing, answer) if is_retryable(answer) else answer
     return answers
+
+
+def call(client: redis.Redis, command: Command, doing: str) -> Any:
+    """Send one command and return its answer: ``run`` without the cost of a pipeline. Raises StoreUnavailable."""
+    send: Any = client.execute_command  # not typed by its authors
+    with translated(doing):
+        try:
+            return send(*command)
+        except redis.ResponseError as error:
+            if not _is_missing(error):
+                raise
+            ensure_functions(client)
+            return send(*command)
 
 
 def _send(client: redis.Redis, commands: Sequence[Command], doing: str) -> list[Any]:

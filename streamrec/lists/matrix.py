@@ -35,6 +35,7 @@ class ListMatrix:
         self._max_visitors = max_visitors
         self._k = k
         self._columns: dict[str, NDArray[Any]] = {}
+        self._made_at = np.zeros(0, np.int64)
         #: user id -> line, the longest untouched first.
         self._lines: OrderedDict[str, int] = OrderedDict()
         self._users: list[str | None] = []
@@ -52,8 +53,11 @@ class ListMatrix:
         """Return the visitors held, the longest untouched first."""
         return list(self._lines)
 
-    def put(self, user_ids: Sequence[str], rankings: Sequence[Ranking]) -> None:
-        """Keep each visitor's ranking in the place of an earlier one; beyond the bound the longest untouched visitors go."""
+    def put(self, user_ids: Sequence[str], rankings: Sequence[Ranking], made_at: int = 0) -> None:
+        """Keep each visitor's ranking in the place of an earlier one; beyond the bound the longest untouched visitors go.
+
+        ``made_at`` is that of the lists that were published from them, in ms.
+        """
         for user_id, ranking in zip(user_ids, rankings, strict=True):
             line = self._line(user_id)
             n = min(len(ranking), self._k)
@@ -62,11 +66,17 @@ class ListMatrix:
                 column[line, :n] = getattr(ranking, name)[:n]
                 column[line, n:] = empty
             self._queries[line] = ranking.query
+            self._made_at[line] = made_at
 
     def get(self, user_id: str) -> Ranking | None:
         """Return a visitor's ranking, None for a visitor not held."""
         line = self._lines.get(user_id)
         return None if line is None else self.ranking(line)
+
+    def made_at(self, user_id: str) -> int:
+        """Return when the visitor's published list was made, in ms; 0 for a visitor not held."""
+        line = self._lines.get(user_id)
+        return 0 if line is None else int(self._made_at[line])
 
     def ranking(self, line: int) -> Ranking:
         """Return the ranking on a line; its arrays are copies."""
@@ -130,6 +140,9 @@ class ListMatrix:
         return len(self._users) - 1
 
     def _resize(self, capacity: int) -> None:
+        made_at = np.zeros(capacity, np.int64)
+        made_at[: len(self._users)] = self._made_at[: len(self._users)]
+        self._made_at = made_at
         for name, (dtype, empty) in _COLUMNS.items():
             column = np.full((capacity, self._k), empty, dtype)
             if name in self._columns:

@@ -41,13 +41,24 @@ class RankedList(msgspec.Struct, frozen=True):
         return [item.id for item in self.items]
 
 
+class _Wire(msgspec.Struct, frozen=True):
+    """The fields in the order in which functions.lua counts on: ``made_at`` first, where a compare-and-set finds it without
+    decoding; the items last, so that a read may decode the first few only."""  # noqa: D205, D209 - one law, one sentence
+
+    made_at: int
+    v: int
+    variant: str
+    digest: str
+    items: tuple[ListItem, ...]
+
+
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(RankedList)
 
 
 def pack(ranked: RankedList) -> bytes:
     """Return the JSON value; ``unpack`` gives an equal list back."""
-    return _encoder.encode(ranked)
+    return _encoder.encode(_Wire(ranked.made_at, ranked.v, ranked.variant, ranked.digest, ranked.items))
 
 
 def unpack(value: bytes) -> RankedList:

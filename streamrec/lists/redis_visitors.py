@@ -12,7 +12,7 @@ from streamrec.lists import functions, keys
 from streamrec.lists.functions import Command, fcall, run
 from streamrec.lists.packing import RankedList, pack, unpack_or_none
 from streamrec.lists.redis_errors import translated
-from streamrec.lists.visitors import REVISION_BYTES, Forgotten, VisitorUpdate, read_revision, unpack_profile
+from streamrec.lists.visitors import REVISION_BYTES, Forgotten, Replacement, VisitorUpdate, read_revision, unpack_profile
 from streamrec.profiles import Profile
 
 #: How many keys one SCAN step looks at: some ms of Redis' time, and a million keys in a few hundred round trips.
@@ -51,9 +51,11 @@ class RedisVisitorStore:
             *(pack(ranked) for ranked in update.lists.values()),
         )
 
-    def replace_lists(self, lists: Sequence[tuple[str, str, RankedList]]) -> list[bool]:
+    def replace_lists(self, lists: Sequence[Replacement]) -> list[bool]:
         """Replace lists that stand, keeping their time to live."""
-        commands = [("SET", keys.rec(user_id, placement), pack(ranked), "XX", "KEEPTTL") for user_id, placement, ranked in lists]
+        commands = [
+            fcall(functions.REPLACE, [keys.rec(one.user_id, one.placement)], one.made_at, pack(one.ranked)) for one in lists
+        ]
         return [bool(answer) for answer in run(self._client, commands, "replacing lists")]
 
     def forget(self, user_id: str) -> Forgotten:

@@ -26,6 +26,16 @@ class VisitorUpdate:
 
 
 @dataclass(frozen=True, slots=True)
+class Replacement:
+    """A list that takes the place of the one that was made at ``made_at``."""
+
+    user_id: str
+    placement: str
+    made_at: int
+    ranked: RankedList
+
+
+@dataclass(frozen=True, slots=True)
 class Forgotten:
     """The proof that a visitor is gone."""
 
@@ -49,8 +59,11 @@ class VisitorStore(Protocol):
         """
         ...
 
-    def replace_lists(self, lists: Sequence[tuple[str, str, RankedList]]) -> list[bool]:
-        """Replace (user id, placement, list) where that list still stands, keeping its time to live; False: it does not."""
+    def replace_lists(self, lists: Sequence[Replacement]) -> list[bool]:
+        """Replace each list if the one that is meant still stands, keeping its time to live; False: it does not.
+
+        So a repair never brings a forgotten visitor back, and never undoes a newer list of another worker.
+        """
         ...
 
     def forget(self, user_id: str) -> Forgotten:
@@ -97,15 +110,17 @@ class MemoryVisitorStore:
             self._lists.pop(oldest, None)
         return True
 
-    def replace_lists(self, lists: Sequence[tuple[str, str, RankedList]]) -> list[bool]:
+    def replace_lists(self, lists: Sequence[Replacement]) -> list[bool]:
         """Replace lists that stand."""
-        done = []
-        for user_id, placement, ranked in lists:
-            mine = self._lists.get(user_id, {})
-            done.append(placement in mine)
-            if placement in mine:
-                mine[placement] = pack(ranked)
-        return done
+        return [self._replace(one) for one in lists]
+
+    def _replace(self, one: Replacement) -> bool:
+        mine = self._lists.get(one.user_id, {})
+        stands = unpack_or_none(mine.get(one.placement))
+        if stands is None or stands.made_at != one.made_at:
+            return False
+        mine[one.placement] = pack(one.ranked)
+        return True
 
     def forget(self, user_id: str) -> Forgotten:
         """Delete the profile and every list of a visitor."""

@@ -33,6 +33,11 @@ def shop(request: pytest.FixtureRequest, redis_client: redis.Redis) -> Storefron
     return Storefront(redis_client, cluster=request.param == "plain")
 
 
+def _long(ids: list[str]) -> RankedList:
+    """A list in which only the first items need to be decoded."""
+    return _list(*ids, *(f"more-{n}" for n in range(12)), why='search:"},{"')
+
+
 def _list(*ids: str, why: str = "content:z", made_at: int = NOW) -> RankedList:
     return RankedList(made_at, tuple(ListItem(item_id, round(1 - n / 100, 2), why) for n, item_id in enumerate(ids)), "a", "digest")
 
@@ -160,6 +165,18 @@ def test_nothing_is_filled_in_for_a_visitor_whose_profile_cannot_be_read(shop: S
         assert (shop.top("u").source, shop.top("u").ids()) == ("list", ["a"])
 
 
+def test_a_reason_that_looks_like_the_border_of_two_items_confuses_nobody(shop: Storefront, redis_client: redis.Redis) -> None:
+    """Only the first items of a list are decoded, up to a border; a visitor's query may hold the same characters."""
+    for why in ("search:},{", 'search:"},{"', "search:\\", 'search:\\"},{\\"id":"x', "}]}},{"):
+        ranked = _list("a", "b", "c", "d", "e", "f", why=why)
+        redis_client.set(keys.rec("u"), pack(ranked))
+        for n in range(1, 7):
+            assert shop.top("u", n).items == ranked.items[:n]
+        _sell_out(redis_client, "a", "b", "c")
+        assert shop.top("u", 2).items == ranked.items[3:5]
+        redis_client.delete(keys.SOLDOUT, *(keys.item(i) for i in "abc"))
+
+
 @pytest.mark.parametrize("n", [0, -1, 201])
 def test_a_number_of_items_out_of_bounds_is_refused(shop: Storefront, n: int) -> None:
     with pytest.raises(ValueError, match="ask for 1 to 200"):
@@ -181,7 +198,7 @@ def test_a_redis_that_is_away_is_told_as_such_and_one_that_came_back_empty_works
 
 
 _ids = st.sampled_from(["a", "b", "c", 'q"uote', "back\\slash", "slash/é", "☃", "1", "-", "e\u2028"])
-_lists = st.none() | st.lists(_ids, max_size=7).map(lambda ids: _list(*ids))
+_lists = st.none() | st.lists(_ids, max_size=7).map(lambda ids: _list(*ids)) | st.lists(_ids, max_size=7).map(_long)
 _ts = st.integers(NOW, NOW + 3)
 _profiles = st.none() | st.builds(
     Profile,
@@ -202,7 +219,7 @@ def _oracle(
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(ranked=_lists, profile=_profiles, fallback=_lists, soldout=st.sets(_ids, max_size=5), n=st.integers(1, 9))
+@given(ranked=_lists, profile=_profiles, fallback=_lists, soldout=st.sets(_ids, max_size=5), n=st.integers(1, 20))
 def test_functions_and_plain_commands_and_the_oracle_agree_on_any_world(
     redis_client: redis.Redis,
     ranked: RankedList | None,

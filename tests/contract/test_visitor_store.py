@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 import redis
 
@@ -11,7 +12,7 @@ from streamrec.events import Click
 from streamrec.lists import keys
 from streamrec.lists.packing import ListItem, RankedList
 from streamrec.lists.redis_visitors import RedisVisitorStore
-from streamrec.lists.visitors import MemoryVisitorStore, VisitorStore, VisitorUpdate
+from streamrec.lists.visitors import MemoryVisitorStore, Replacement, VisitorStore, VisitorUpdate
 from streamrec.profiles import Profile, apply
 
 NOW = 1_767_225_600_000
@@ -76,14 +77,25 @@ def test_a_conflict_of_one_visitor_does_not_stop_the_others_of_the_batch(store: 
 
 def test_a_repair_replaces_only_lists_that_stand(store: VisitorStore) -> None:
     store.commit([VisitorUpdate("u", _click(Profile(), "x"), {keys.HOME: _list("0"), "cart": _list("1")})])
+    made_at = _list("0").made_at
     repairs = [
-        ("u", "cart", _list("2")),
-        ("u", "detail", _list("3")),
-        ("nobody", keys.HOME, _list("4")),
-        ("u", keys.HOME, _list("5")),
+        Replacement("u", "cart", made_at, _list("2")),
+        Replacement("u", "detail", made_at, _list("3")),
+        Replacement("nobody", keys.HOME, made_at, _list("4")),
+        Replacement("u", keys.HOME, made_at, _list("5")),
     ]
     assert store.replace_lists(repairs) == [True, False, False, True]
     assert _adopted(store) == {"u": _list("5")}
+
+
+def test_a_repair_of_a_list_that_somebody_replaced_changes_nothing(store: VisitorStore) -> None:
+    """Who holds an older list than the one that stands knows less than its writer."""
+    held = _list("0")
+    newer = msgspec.structs.replace(_list("1"), made_at=held.made_at + 1)
+    store.commit([VisitorUpdate("u", _click(Profile(), "x"), {keys.HOME: held})])
+    assert store.replace_lists([Replacement("u", keys.HOME, held.made_at, newer)]) == [True]
+    assert store.replace_lists([Replacement("u", keys.HOME, held.made_at, _list("2"))]) == [False]
+    assert _adopted(store) == {"u": newer}
 
 
 def test_forgetting_deletes_the_profile_and_the_lists_of_every_placement_and_nothing_of_others(store: VisitorStore) -> None:
@@ -99,7 +111,7 @@ def test_forgetting_deletes_the_profile_and_the_lists_of_every_placement_and_not
         assert proof.remaining == ()
         assert store.forget(user_id).deleted == {}
         assert store.load([user_id]) == [Profile()]
-        assert store.replace_lists([(user_id, keys.HOME, _list("9"))]) == [False]
+        assert store.replace_lists([Replacement(user_id, keys.HOME, _list("9").made_at, _list("9"))]) == [False]
     assert set(_adopted(store)) == {"u2", "xu", "u:cart"}
 
 
@@ -135,7 +147,7 @@ def test_profiles_and_lists_expire_together_and_a_repair_does_not_prolong_them(r
     names = [keys.profile("u"), keys.rec("u"), keys.rec("u", "cart")]
     assert all(990 < redis_client.ttl(name) <= 1000 for name in names)
     redis_client.expire(keys.rec("u"), 500)
-    store.replace_lists([("u", keys.HOME, _list("9"))])
+    store.replace_lists([Replacement("u", keys.HOME, _list("0").made_at, _list("9"))])
     assert redis_client.ttl(keys.rec("u")) <= 500
 
 

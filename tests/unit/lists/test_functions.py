@@ -19,6 +19,7 @@ _NAMES = {
     functions.TOPK,
     functions.LIST,
     functions.COMMIT,
+    functions.REPLACE,
     functions.STOCK,
     functions.PRICE,
     functions.CATALOG,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from streamrec.errors import InvalidMessage
 from streamrec.lists.packing import ListItem, RankedList, pack, round_scores, unpack, unpack_or_none
 
-GOLDEN_V1 = b'{"made_at":1767225600000,"items":[{"id":"a","score":0.9,"why":"trending"}],"variant":"b","digest":"d","v":1}'
+GOLDEN_V1 = b'{"made_at":1767225600000,"v":1,"variant":"b","digest":"d","items":[{"id":"a","score":0.9,"why":"trending"}]}'
 GOLDEN_LIST = RankedList(1_767_225_600_000, (ListItem("a", 0.9, "trending"),), "b", "d")
 
 

@@ -39,21 +39,21 @@ def _stock(items: ItemTable, item_id: str, quantity: int, at: int) -> None:
 
 
 def test_items_keep_their_order_scores_and_reasons(items: ItemTable) -> None:
-    ranked = published(RANKING, items, CampaignBook(), size=3, made_at=NOW, variant="b", digest="d")
+    ranked = published(RANKING, items, CampaignBook(), ~items.available, size=3, made_at=NOW, variant="b", digest="d")
     assert ranked.items == (ListItem("c", 0.9, "content:b"), ListItem("a", 0.8, "trending"), ListItem("d", 0.7, "search:boots"))
     assert (ranked.made_at, ranked.variant, ranked.digest, ranked.v) == (NOW, "b", "d", 1)
 
 
 def test_a_sold_out_item_makes_room_and_a_restocked_one_takes_its_place_again(items: ItemTable) -> None:
     """Sold-out and restock are both to publish again."""
-    before = published(RANKING, items, CampaignBook(), size=3, made_at=NOW)
+    before = published(RANKING, items, CampaignBook(), ~items.available, size=3, made_at=NOW)
     _stock(items, "a", 0, 1)
-    assert published(RANKING, items, CampaignBook(), size=3, made_at=NOW).ids() == ["c", "d", "b"]
+    assert published(RANKING, items, CampaignBook(), ~items.available, size=3, made_at=NOW).ids() == ["c", "d", "b"]
     _stock(items, "a", 5, 2)
-    assert published(RANKING, items, CampaignBook(), size=3, made_at=NOW) == before
+    assert published(RANKING, items, CampaignBook(), ~items.available, size=3, made_at=NOW) == before
 
 
 def test_a_list_of_nothing_is_a_list(items: ItemTable) -> None:
     for item_id in "abcd":
         _stock(items, item_id, 0, 1)
-    assert b'"items":[]' in pack(published(RANKING, items, CampaignBook(), size=3, made_at=NOW))
+    assert b'"items":[]' in pack(published(RANKING, items, CampaignBook(), ~items.available, size=3, made_at=NOW))

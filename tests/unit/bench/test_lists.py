@@ -1,0 +1,14 @@
+"""The bench of the lists reports figures of the real thing on a small world."""
+
+from __future__ import annotations
+
+import pytest
+
+from streamrec.bench import lists
+
+
+@pytest.mark.integration
+def test_every_figure_is_a_positive_number() -> None:
+    figures = lists.run(visitors=60, reads=20, matrix_visitors=1200)
+    assert {"commits_per_s", "plain_set_lists_per_s", "top10_functions_p99_us", "matrix_scan_s_per_million"} <= set(figures)
+    assert all(value > 0 for value in figures.values())
