@@ -117,8 +117,8 @@ def _not_a_candidate(trace: Trace, position: int) -> str:
         int((trace.scores.total[trace.order] > trace.scores.total[position]).sum()) + 1,
     )
     return (
-        "not a candidate: not among the nearest to the visitor's interests and latest query, nor met together with what the "
-        f"visitor met, nor among the most popular, the newest or the boosted; it would score {score:.4f}, {_nth(would)} of the candidates"
+        "not a candidate: not near to the visitor's interests or latest query, not met together with what the visitor met, and not "
+        f"among the popular, the new or the boosted; it would score {score:.4f}, {_nth(would)} of the candidates"
     )
 
 

@@ -86,7 +86,7 @@ def select(
     while len(slots.selection.chosen) < limits.size:
         slot = len(slots.selection.chosen) + 1
         pinned = pins.get(slot)
-        if pinned is not None:
+        if pinned is not None and pinned not in slots.taken:
             slots.put(pinned, "pin")
             continue
         if limits.explore_every and slot % limits.explore_every == 0 and (found := slots.first(fresh)) is not None:
