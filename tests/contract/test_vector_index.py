@@ -258,6 +258,10 @@ def test_items_with_the_same_vector_are_all_found_and_hide_nobody(index: VectorI
     index.unblock(np.arange(2000))
     world.blocked = set()
     check(index, world, k=20)
+    same = np.flatnonzero((vectors == vectors[2000]).all(axis=1))
+    index.block(same)
+    index.upsert([5000, 5001], vectors[[2000, 2000]])
+    assert index.search(vectors[2000], 2)[0].tolist() == [[5000, 5001]]
 
 
 def test_any_mixture_of_changes_leaves_the_truth(index: VectorIndex) -> None:
