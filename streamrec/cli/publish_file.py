@@ -79,5 +79,5 @@ def _watched(source: IO[bytes]) -> Iterator[tuple[int, bytes]]:
 
 def _size(source: IO[bytes]) -> int | None:
     """Return the file's size; None for a pipe."""
-    path = Path(str(source.name))
+    path = Path(str(getattr(source, "name", "")))
     return path.stat().st_size if path.is_file() else None

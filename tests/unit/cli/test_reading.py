@@ -1,0 +1,104 @@
+"""What a person or a program reads: lists, reasons, and the proof of being forgotten."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from streamrec.client import Answer
+from streamrec.lists.packing import ListItem, RankedList
+from streamrec.lists.visitors import VisitorUpdate
+from tests.unit.cli.fakes import NOW_MS, FakeParts, run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        (["top", "v-1"], ("top", "v-1", 10, "home")),
+        (["top", "v-1", "-n", "3", "--placement", "cart"], ("top", "v-1", 3, "cart")),
+        (["similar", "sku-1"], ("similar", "sku-1", 10)),
+        (["together", "sku-1"], ("together", "sku-1", 10)),
+        (["trending"], ("trending", "all", 10)),
+        (["new", "kitchen"], ("new", "kitchen", 10)),
+    ],
+)
+def test_a_list_is_read_and_shown(parts: FakeParts, arguments: list[str], asked: tuple[object, ...]) -> None:
+    parts.fake_redis.hashes["item:{sku-1}"] = {"title": "Cups [bold]\x1b[31m", "price": "9.5"}
+    result = run(parts, *arguments)
+    assert parts.fake_storefront.asked == [asked]
+    assert "sku-1" in result.stdout
+    assert r"Cups [bold]\x1b[31m" in result.stdout
+    assert "content:sku-9" in result.stdout
+    assert "from list, made 2026-01-01 00:00:00 UTC" in result.stdout
+
+
+def test_a_list_is_json_for_programs(parts: FakeParts) -> None:
+    answer = json.loads(run(parts, "top", "v-1", "--json").stdout)
+    assert answer["source"] == "list"
+    assert answer["items"][0] == {"id": "sku-1", "score": 0.75, "why": "content:sku-9"}
+
+
+def test_no_list_is_said_and_not_an_empty_table(parts: FakeParts) -> None:
+    parts.fake_storefront.answer = Answer("none", 0, "", "", ())
+    assert run(parts, "top", "v-1").stdout.startswith("nothing: no list stands")
+
+
+EXPLANATION = {
+    "shown": False,
+    "position": None,
+    "score": 0.5,
+    "why": "trending",
+    "parts": {"trending": 0.3, "content": 0.2},
+    "reasons": ["sold out since 10:00", "bought on 2025-12-30"],
+}
+
+
+def test_why_asks_a_ready_recommender_and_prints_its_reasons(parts: FakeParts) -> None:
+    parts.heartbeat("a", "availability", url="http://a:1")
+    parts.heartbeat("b", "recommender", ready=False, url="http://b:1")
+    parts.heartbeat("c", "embedder", "recommender", url="http://c:1")
+    parts.pages["http://c:1/why/v%2F1/sku%201"] = (200, json.dumps(EXPLANATION).encode())
+    result = run(parts, "why", "v/1", "sku 1")
+    assert result.exit_code == 0
+    assert "sku 1 is not in the list of v/1" in result.stdout
+    assert "sold out since 10:00" in result.stdout
+    assert result.stdout.index("trending") < result.stdout.index("content")
+    assert json.loads(run(parts, "why", "v/1", "sku 1", "--json").stdout) == EXPLANATION
+
+
+def test_why_names_the_position_and_the_reason_of_what_is_shown(parts: FakeParts) -> None:
+    parts.heartbeat("c", "recommender", url="http://c:1")
+    shown = EXPLANATION | {"shown": True, "position": 3, "reasons": []}
+    parts.pages["http://c:1/why/v/i"] = (200, json.dumps(shown).encode())
+    text = run(parts, "why", "v", "i").stdout
+    assert "i is number 3 in the list of v, score 0.5" in text
+    assert "because of trending" in text
+
+
+def test_why_goes_on_to_the_next_recommender(parts: FakeParts) -> None:
+    for name in ("a", "b", "c"):
+        parts.heartbeat(name, "recommender", url=f"http://{name}:1")
+    parts.pages["http://b:1/why/v/i"] = (500, b"oh")
+    parts.pages["http://c:1/why/v/i"] = (200, json.dumps(EXPLANATION).encode())
+    assert run(parts, "why", "v", "i").exit_code == 0
+
+
+def test_why_says_so_when_nobody_can_answer(parts: FakeParts) -> None:
+    result = run(parts, "why", "v", "i")
+    assert result.exit_code == 2
+    assert "no recommender is alive and ready; start one with `streamrec worker --roles recommender`" in result.stderr
+    parts.heartbeat("a", "recommender", url="http://a:1")
+    assert "1 of them answered with nobody listens" in run(parts, "why", "v", "i").stderr
+
+
+def test_forget_deletes_profile_and_lists_and_proves_it(parts: FakeParts) -> None:
+    [profile] = parts.visitors.load(["v-1"])
+    ranked = RankedList(NOW_MS, (ListItem("sku-1", 1.0, "new"),))
+    assert parts.visitors.commit([VisitorUpdate("v-1", profile, {"home": ranked, "cart": ranked})]) == [True]
+    result = run(parts, "forget", "v-1")
+    assert result.exit_code == 0
+    for name in ("profile:{v-1}", "rec:{v-1}", "rec:{v-1}:cart"):
+        assert f"deleted {name} (" in result.stdout
+    assert "keys of v-1 before: 3, left: none" in result.stdout
+    assert json.loads(run(parts, "forget", "v-1", "--json").stdout) == {"user": "v-1", "deleted": {}, "remaining": []}
