@@ -37,6 +37,7 @@ class _Record:
     ids: tuple[str, ...]
     together: NDArray[np.float64]
     bought: NDArray[np.float64]
+    any_bought: bool
     #: as_of in half-lives.
     age: float
     rows: NDArray[np.int32] | None = None
@@ -82,7 +83,7 @@ class NeighbourTable:
         together = np.array([n.together for n in record.neighbours], np.float64)
         bought = np.array([n.bought for n in record.neighbours], np.float64)
         age = record.as_of / self._together_ms
-        self._records[item_id] = _Record(tuple(n.item_id for n in record.neighbours), together, bought, age)
+        self._records[item_id] = _Record(tuple(n.item_id for n in record.neighbours), together, bought, bool(bought.any()), age)
         self._set(item_id, (_log2(record.popularity) + record.as_of / self._popularity_ms, _log2(float(together.sum())) + age))
         if len(self._records) > self._max_items:
             oldest, _ = self._records.popitem(last=False)
@@ -125,24 +126,29 @@ class NeighbourTable:
 
     # -- neighbours --------------------------------------------------------------------------------------------------
 
-    def related(self, row: int, *, bought: bool = False) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        """Return an item's neighbours as rows and similarities in (0, 1], in no special order.
+    def related(
+        self, seeds: NDArray[np.int32], *, bought: bool = False
+    ) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.intp]]:
+        """Return the neighbours of items as rows, similarities in (0, 1] and the position of the seed that each belongs to.
 
-        With ``bought`` only what was bought together counts, where anything was.
+        With ``bought`` only what was bought together counts, for each seed where anything was.
         """
-        record = self._records.get(self._items.id(row))
-        if record is None or not len(record.ids):
-            return np.empty(0, np.int32), np.empty(0)
-        rows = self._rows(record)
-        counts = record.bought if bought and record.bought.any() else record.together
-        known = (rows >= 0) & (counts > 0) & (rows != row)
-        rows, counts = rows[known], counts[known]
+        found = [(i, record) for i, row in enumerate(seeds.tolist()) if (record := self._records.get(self._items.id(row)))]
+        if not found:
+            return np.empty(0, np.int32), np.empty(0), np.empty(0, np.intp)
+        rows = np.concatenate([self._rows(record) for _, record in found])
+        counts = np.concatenate([r.bought if bought and r.any_bought else r.together for _, r in found])
+        lengths = [len(record.ids) for _, record in found]
+        of_seed = np.repeat(np.array([i for i, _ in found], np.intp), lengths)
+        ages = np.repeat(np.array([record.age for _, record in found]), lengths)
+        known = (rows >= 0) & (counts > 0) & (rows != seeds[of_seed])
+        rows, counts, of_seed, ages = rows[known], counts[known], of_seed[known], ages[known]
         degrees = self._settle()[1]
-        mine, theirs = degrees[row], degrees[rows]
+        mine, theirs = degrees[seeds[of_seed]], degrees[rows]
         # An item whose own record has not come yet is taken to be as well known as the one that names it.
         theirs = np.where(theirs > -np.inf, theirs, mine)
-        similarity = np.minimum(np.exp2(np.log2(counts) + record.age - (mine + theirs) / 2), 1.0)
-        return rows, similarity * counts / (counts + _DOUBT)
+        similarity = np.minimum(np.exp2(np.log2(counts) + ages - (mine + theirs) / 2), 1.0)
+        return rows, similarity * counts / (counts + _DOUBT), of_seed
 
     def _rows(self, record: _Record) -> NDArray[np.int32]:
         if record.rows is None or (record.looked_at >= 0 and record.looked_at != len(self._items)):
@@ -156,18 +162,16 @@ def from_seeds(table: NeighbourTable, seeds: NDArray[np.int32], weights: NDArray
 
     A strength is s / (s + 0.1) of the summed similarity s: two seeds that agree say more than one, and none says everything.
     """
-    found = [table.related(row, bought=bought) for row in seeds.tolist()]
-    lengths = [len(rows) for rows, _ in found]
-    if not sum(lengths):
+    rows, similarity, of_seed = table.related(seeds, bought=bought)
+    if not len(rows):
         return Related(np.empty(0, np.int32), np.empty(0), np.empty(0, np.int32))
-    rows = np.concatenate([rows for rows, _ in found])
-    votes = np.concatenate([similarity for _, similarity in found]) * np.repeat(weights, lengths)
+    votes = similarity * weights[of_seed]
     unique, place = np.unique(rows, return_inverse=True)
     sums = np.bincount(place, votes, len(unique))
     # The strongest vote for each: writing votes in rising order leaves the greatest standing; of equal ones the earliest seed.
     rising = np.lexsort((-np.arange(len(votes)), votes))
     because = np.empty(len(unique), np.int32)
-    because[place[rising]] = np.repeat(seeds, lengths)[rising]
+    because[place[rising]] = seeds[of_seed[rising]]
     return Related(unique.astype(np.int32), sums / (sums + 0.1), because)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamrec.campaigns import CampaignBook
 from streamrec.candidates import Interests, NeighbourTable, Related, from_seeds, interests
-from streamrec.candidates.ordering import best_first
+from streamrec.candidates.ordering import best_first, marks
 from streamrec.catalogue.table import ItemTable
 from streamrec.config import ProfileSettings, RankingSettings
 from streamrec.index import VectorIndex
@@ -169,15 +169,16 @@ class Ranker:
         related = self._related(wish.taste)
         rows = np.unique(np.concatenate([wish.found, related.rows, scene.common]))
         rows = rows[rows >= 0]
-        shown = scene.allowed[rows] & ~np.isin(rows, hidden_rows)
+        shown = scene.allowed[rows] & ~marks(rows, hidden_rows)
         if int(shown.sum()) < size:
             rows = np.union1d(rows, scene.more(size + len(rows) + len(hidden_rows)))
-        own = rows
+        organic = np.ones(len(rows), np.bool_)
         extra = [pin.row for pin in scene.effects.pins] + ([ask] if ask >= 0 else [])
         if extra:
-            rows = np.union1d(rows, np.array(extra, np.int32))
-        organic = np.isin(rows, own)
-        shown = scene.allowed[rows] & ~np.isin(rows, hidden_rows)
+            own, rows = rows, np.union1d(rows, np.array(extra, np.int32))
+            organic = marks(rows, own)
+        if len(rows) > len(shown):
+            shown = scene.allowed[rows] & ~marks(rows, hidden_rows)
         scores, evidence = self._score(wish, scene, related, rows)
         competing = np.flatnonzero(shown & organic)
         order = competing[best_first(scores.total[competing], self.items.id_hash[rows[competing]])]
@@ -251,7 +252,7 @@ class Ranker:
     ) -> Selection:
         settings = self.settings
         limits = Limits(size, settings.max_per_category, settings.max_per_brand, settings.explore_every)
-        new = order[np.isin(rows[order], scene.fresh)] if settings.explore_every else order[:0]
+        new = order[marks(rows, scene.fresh)[order]] if settings.explore_every else order[:0]
         return select(
             order.tolist(),
             new.tolist(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -38,23 +37,24 @@ class _Slots:
         self._categories = categories
         self._brands = brands
         self._limits = limits
-        self._in_category: Counter[int] = Counter()
-        self._of_brand: Counter[int] = Counter()
+        self._in_category: dict[int, int] = {}
+        self._of_brand: dict[int, int] = {}
         self.taken: set[int] = set()
         self.selection = Selection()
 
     def full(self, position: int) -> bool:
         """Tell whether the category or the brand of a candidate has all the slots that it may have."""
         category, brand = self._categories[position], self._brands[position]
-        return (category > 0 and self._in_category[category] >= self._limits.per_category) or (
-            brand > 0 and self._of_brand[brand] >= self._limits.per_brand
+        return (category > 0 and self._in_category.get(category, 0) >= self._limits.per_category) or (
+            brand > 0 and self._of_brand.get(brand, 0) >= self._limits.per_brand
         )
 
     def put(self, position: int, how: How) -> None:
         """Give the next slot to a candidate."""
         self.taken.add(position)
-        self._in_category[self._categories[position]] += 1
-        self._of_brand[self._brands[position]] += 1
+        category, brand = self._categories[position], self._brands[position]
+        self._in_category[category] = self._in_category.get(category, 0) + 1
+        self._of_brand[brand] = self._of_brand.get(brand, 0) + 1
         self.selection.chosen.append(position)
         self.selection.how.append(how)
 
