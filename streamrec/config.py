@@ -123,9 +123,10 @@ class ListSettings(Section):
     """How lists are kept and repaired."""
 
     max_visitors: int = Field(1_000_000, ge=1, description="lists that one recommender keeps in memory for repair")
-    fallback_size: int = Field(100, ge=1)
+    fallback_size: int = Field(100, ge=1, description="items in a trending or new list")
+    item_list_size: int = Field(20, ge=1, description="items in a similar or together list")
     fallback_interval_s: float = Field(2.0, gt=0)
-    sweep_interval_s: float = Field(0.2, gt=0, description="how often campaign starts and ends are looked for")
+    sweep_interval_s: float = Field(0.1, gt=0, description="how often due repairs and campaigns are looked for")
 
 
 class WebSettings(Section):

@@ -9,6 +9,7 @@ from streamrec.events import ItemActivity, ItemNeighbours, encode
 from streamrec.events.topics import NEIGHBOURS
 from workers.groups import AGGREGATOR, GROUPS
 from workers.parts import Parts, Role
+from workers.transport.batch import pairs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,16 +20,22 @@ if TYPE_CHECKING:
 def build(parts: Parts) -> Role:
     """Put the role together: first its own change log is read back, then the pairs go on."""
     aggregator, core = CovisitationAggregator(), parts.core("aggregator")
+    unsent: dict[str, None] = {}
 
     def restore(records: Sequence[Record]) -> None:
         for item_id, record in pairs(records, ItemNeighbours):
-            aggregator.restore(item_id, record)
+            if record is not None:
+                aggregator.restore(item_id, record)
 
     def aggregate(records: Sequence[Record]) -> None:
-        for item_id in aggregator.update(pairs(records, ItemActivity)):
-            parts.producer.send(NEIGHBOURS, item_id, encode(aggregator.record(item_id), NEIGHBOURS))
+        # Noted until Kafka has them: repeating the batch after a failed send finds nothing changed any more.
+        unsent.update(dict.fromkeys(aggregator.update(pairs(records, ItemActivity))))
+        for item_id in unsent:
+            record = aggregator.record(item_id)
+            parts.producer.send(NEIGHBOURS, item_id, encode(record, NEIGHBOURS) if record else None)
         parts.producer.flush()
+        unsent.clear()
 
     memory = parts.replica("aggregator-memory", [NEIGHBOURS], restore, core, buries=[NEIGHBOURS])
-    pairs = parts.group(AGGREGATOR, GROUPS[AGGREGATOR], aggregate, core, after=[memory.reader.ready])
-    return Role("aggregator", [memory, pairs])
+    met = parts.group(AGGREGATOR, GROUPS[AGGREGATOR], aggregate, core, after=[memory.reader.ready])
+    return Role("aggregator", [memory, met])

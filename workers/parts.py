@@ -37,7 +37,7 @@ class Role:
     #: Services besides the pipelines, such as timers.
     others: list[ServiceT] = field(default_factory=list)
     #: Numbers for the heartbeat.
-    status: Callable[[], dict[str, int]] = dict
+    status: Callable[[], dict[str, int]] = dict[str, int]
     #: Answers /why, where the role can.
     explain: Callable[[str, str], Any] | None = None
 

@@ -34,3 +34,7 @@ class CodeBook:
     def name(self, code: int) -> str:
         """Return the name of a number given by ``code``."""
         return self._names[code]
+
+    def names(self) -> list[str]:
+        """Return every name but the empty one, in the order of their numbers."""
+        return self._names[1:]

@@ -15,22 +15,41 @@ from streamrec.lists.functions import Command, fcall, run
 _APPLIED: Final = 1
 _SOLDOUT: Final = 2
 _AVAILABLE: Final = 4
+_HIDDEN: Final = 8
 
 
 class RedisFactStore:
-    """Facts in Redis; one round trip per call, each fact atomic.
+    """Facts in Redis; each fact is atomic, and one round trip serves a call.
 
-    An item's hash and ``soldout`` are changed by one function, so this needs a Redis whose keys live on one server.
+    With ``cluster=True`` an item's hash and ``soldout`` lie on different servers: a second round trip follows, and the set is as the
+    hashes say once no two processes write facts of one item at the same time. A call that was cut short is mended by its repeat.
     """
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, *, cluster: bool = False) -> None:
         self._client = client
+        self._cluster = cluster
 
     def apply(self, facts: Sequence[Fact]) -> list[Applied]:
         """Take the facts."""
         commands = [_command(fact) for fact in facts]
-        flags = iter(run(self._client, [command for command in commands if command], "writing item facts"))
-        return [_applied(next(flags)) if command else Applied(applied=False) for command in commands]
+        known = [n for n, command in enumerate(commands) if command]
+        results = [Applied(applied=False)] * len(facts)
+        for n, applied in zip(known, self._send([facts[n] for n in known], [commands[n] for n in known]), strict=True):
+            results[n] = applied
+        return results
+
+    def _send(self, facts: Sequence[Fact], commands: Sequence[Command]) -> list[Applied]:
+        if not self._cluster:
+            return [_applied(flags) for flags in run(self._client, commands, "writing item facts")]
+        flags = run(self._client, [_without_soldout(command) for command in commands], "writing item facts")
+        marks = [_mark(fact, flag) for fact, flag in zip(facts, flags, strict=True)]
+        changed = run(self._client, marks, "writing soldout")
+        return [
+            Applied(
+                bool(flag & _APPLIED), became_soldout=bool(flag & _HIDDEN and new), became_available=bool(new and not flag & _HIDDEN)
+            )
+            for flag, new in zip(flags, changed, strict=True)
+        ]
 
     def read(self, item_ids: Sequence[str]) -> list[Fields]:
         """Return each item's facts."""
@@ -45,7 +64,16 @@ class RedisFactStore:
         return [bool(mark) for mark in marks]
 
 
-def _command(fact: Fact) -> Command | None:
+def _without_soldout(command: Command) -> Command:
+    name, function, _, item, _, *values = command
+    return (name, function, 1, item, *values)
+
+
+def _mark(fact: Fact, flags: int) -> Command:
+    return ("SADD" if flags & _HIDDEN else "SREM", keys.SOLDOUT, fact.item_id)
+
+
+def _command(fact: Fact) -> Command:
     names, payload, order = (keys.item(fact.item_id), keys.SOLDOUT), fact.payload, fact.order
     if isinstance(payload, Stock):
         return fcall(functions.STOCK, names, fact.item_id, payload.ts, order + DEDICATED, payload.quantity)

@@ -155,7 +155,8 @@ redis.register_function('streamrec_replace', replace)
 -- ---- item facts -----------------------------------------------------------------------------------------------------
 
 -- Every fact function: KEYS: the item's hash, soldout. ARGV: item id, ts (not streamrec_remove), order, the fact's own values.
--- Returns 1 applied + 2 became sold out + 4 became available.
+-- Returns 1 applied + 2 became sold out + 4 became available. Without the key soldout, which in a cluster has another slot, the
+-- caller keeps that set: 1 applied + 8 must not be shown.
 
 local function newer(key, group, ts, order)
   local now = redis.call('HMGET', key, group .. '_ts', group .. '_order')
@@ -168,7 +169,9 @@ end
 local function guard(key, soldout, id, applied)
   local now = redis.call('HMGET', key, 'quantity', 'catalog_order', 'removed_order')
   local removed = now[3] and tonumber(now[3]) >= tonumber(now[2] or '-1')
-  if removed or now[1] == '0' then
+  local hidden = removed or now[1] == '0'
+  if not soldout then return applied + (hidden and 8 or 0) end
+  if hidden then
     return applied + 2 * redis.call('SADD', soldout, id)
   end
   return applied + 4 * redis.call('SREM', soldout, id)
@@ -192,7 +195,7 @@ local function stock(keys, args)
   return guard(keys[1], keys[2], args[1], set_quantity(keys[1], args[2], args[3], args[4]))
 end
 
--- ARGV: id, ts, order, price, list price or ''.
+-- ARGV: id, ts, order, price, list price or ''. Tells nothing about soldout.
 local function price(keys, args)
   return set_price(keys[1], args[2], args[3], args[4], args[5])
 end

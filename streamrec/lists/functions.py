@@ -39,19 +39,22 @@ def ensure_functions(client: redis.Redis) -> bool:
     A newer library stays: in a rolling update old and new workers run side by side. Raises StoreUnavailable.
     """
     with translated("loading the function library"):
-        stored = _stored_code(client)
-        if stored == CODE or library_version(stored) > library_version(CODE):
+        if all(code == CODE or library_version(code) > library_version(CODE) for code in _stored_codes(client)):
             return False
         client.function_load(CODE, replace=True)
         return True
 
 
-def _stored_code(client: redis.Redis) -> str:
+def _stored_codes(client: redis.Redis) -> list[str]:
+    """Return the library's text on each node; a cluster client answers with node -> listing once there are several."""
     listed: Any = client.function_list(library=LIBRARY, withcode=True)
-    for entry in listed:
+    return [_stored_code(listing) for listing in (listed.values() if isinstance(listed, dict) else [listed])]
+
+
+def _stored_code(listing: Sequence[Any]) -> str:
+    for entry in listing:
         fields = entry if isinstance(entry, dict) else dict(zip(entry[::2], entry[1::2], strict=True))
-        code = fields.get(b"library_code", fields.get("library_code", b""))
-        return code.decode() if isinstance(code, bytes) else str(code)
+        return bytes(fields[b"library_code"]).decode()
     return ""
 
 

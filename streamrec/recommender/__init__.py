@@ -1,0 +1,9 @@
+"""Keeps every visitor's list true: events make lists, changes of stock, price, catalogue and campaigns repair them."""
+
+from streamrec.recommender.fallbacks import Fallbacks
+from streamrec.recommender.knowledge import Changes, Knowledge
+from streamrec.recommender.share import Share, Whole
+from streamrec.recommender.upkeep import Upkeep
+from streamrec.recommender.visits import Visits
+
+__all__ = ["Changes", "Fallbacks", "Knowledge", "Share", "Upkeep", "Visits", "Whole"]

@@ -1,0 +1,119 @@
+"""Lists that belong to no visitor: trending and new of the shop and of each category, similar and together of each item."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Final
+
+from streamrec.clock import Clock
+from streamrec.config import ListSettings
+from streamrec.lists import keys
+from streamrec.lists.item_lists import ListStore
+from streamrec.lists.packing import RankedList
+from streamrec.observe import Observer
+from streamrec.ranking import Ranking
+from streamrec.recommender.knowledge import Knowledge, Rows
+from streamrec.recommender.share import Share
+
+#: Items whose lists are made in one step, and categories per round.
+_STEP: Final = 16
+_CATEGORIES: Final = 4
+#: An unchanged list is written again after this, so that it never expires.
+_REWRITE_MS: Final = keys.FALLBACK_TTL_S * 1000 // 4
+
+
+class Fallbacks:
+    """Pushes the lists of this worker's share when they changed; each worker holds the state for all of them."""
+
+    def __init__(  # noqa: PLR0917 - the composition root names them
+        self,
+        knowledge: Knowledge,
+        store: ListStore,
+        share: Share,
+        settings: ListSettings,
+        clock: Clock,
+        observer: Observer,
+        *,
+        max_backlog: int = 200_000,
+    ) -> None:
+        self._knowledge = knowledge
+        self._store = store
+        self._share = share
+        self._settings = settings
+        self._clock = clock
+        self._observer = observer
+        self._max_backlog = max_backlog
+        #: Rows whose item lists are due, latest change last, which is where work begins: a new item gets its neighbours first.
+        self._due: OrderedDict[int, None] = OrderedDict()
+        #: What was pushed last, to push only what changed; as many as there are categories.
+        self._pushed: dict[str, tuple[int, tuple[str, ...]]] = {}
+        self._shop_due_ms = 0
+        self._turn = 0
+
+    @property
+    def backlog(self) -> int:
+        """How many items wait for their lists."""
+        return len(self._due)
+
+    def items_changed(self, rows: Rows) -> None:
+        """Note that the lists of these items are due: new vectors, or neighbours that changed."""
+        for row in rows.tolist():
+            self._due[row] = None
+            self._due.move_to_end(row)
+        while len(self._due) > self._max_backlog:
+            self._due.popitem(last=False)
+
+    def shop_changed(self) -> None:
+        """Note that the shop's own lists should be looked at now: something on them may have gone."""
+        self._shop_due_ms = 0
+
+    def tick(self, budget_s: float) -> None:
+        """Push what is due, for at most about ``budget_s`` seconds. Raises StoreUnavailable; repeating is safe."""
+        now_ms = self._clock.now_ms()
+        deadline = time.monotonic() + budget_s
+        if self._share.leads() and now_ms >= self._shop_due_ms:
+            self._push_changed(now_ms, dict(self._shop(now_ms)))
+            self._shop_due_ms = now_ms + int(self._settings.fallback_interval_s * 1000)
+        while self._due and time.monotonic() < deadline:
+            self._push_items(now_ms)
+
+    def _shop(self, now_ms: int) -> Iterator[tuple[str, Ranking]]:
+        ranker, n = self._knowledge.ranker, self._settings.fallback_size
+        yield keys.trending(), ranker.trending(now_ms, n)
+        yield keys.new(), ranker.newest(now_ms, n)
+        names = self._knowledge.items.categories.names()
+        for _ in range(min(_CATEGORIES, len(names))):
+            self._turn = (self._turn + 1) % len(names)
+            category = names[self._turn]
+            yield keys.trending(category), ranker.trending(now_ms, n, category)
+            yield keys.new(category), ranker.newest(now_ms, n, category)
+
+    def _push_changed(self, now_ms: int, rankings: dict[str, Ranking]) -> None:
+        lists: dict[str, RankedList] = {}
+        for key, ranking in rankings.items():
+            ranked = self._knowledge.publish(ranking, now_ms)
+            pushed_at, ids = self._pushed.get(key, (0, ()))
+            if tuple(ranked.ids()) != ids or now_ms - pushed_at > _REWRITE_MS:
+                lists[key] = ranked
+        self._store.put(lists, keys.FALLBACK_TTL_S)
+        self._pushed.update({key: (now_ms, tuple(ranked.ids())) for key, ranked in lists.items()})
+        self._observer.count("lists_pushed", "fallback", len(lists))
+
+    def _push_items(self, now_ms: int) -> None:
+        items, ranker = self._knowledge.items, self._knowledge.ranker
+        rows = [self._due.popitem()[0] for _ in range(min(_STEP, len(self._due)))]
+        names = [name for row in rows if self._share.has_item(name := items.id(row))]
+        n = self._settings.item_list_size
+        lists = {}
+        for name, similar, together in zip(names, ranker.similar(names, now_ms, n), ranker.together(names, now_ms, n), strict=True):
+            lists[keys.similar(name)] = self._knowledge.publish(similar, now_ms)
+            lists[keys.together(name)] = self._knowledge.publish(together, now_ms)
+        try:
+            self._store.put(lists, keys.ITEM_LIST_TTL_S)
+        except Exception:
+            for row in rows:
+                self._due[row] = None
+            raise
+        self._observer.count("lists_pushed", "item", len(lists))

@@ -1,0 +1,119 @@
+"""What a recommender knows of the shop: items, vectors, neighbours, campaigns, and the ranker that reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamrec.campaigns import CampaignBook
+from streamrec.candidates import NeighbourTable
+from streamrec.catalogue.store import Fact
+from streamrec.catalogue.table import Change, ItemTable
+from streamrec.config import Settings
+from streamrec.events import Campaign, ItemNeighbours, ItemVector
+from streamrec.index import VectorIndex, VectorReplica, build_index
+from streamrec.lists.packing import RankedList
+from streamrec.lists.publish import published
+from streamrec.ranking import Ranker, Ranking
+
+Rows = NDArray[np.int32]
+#: There is one variant until experiments split visitors.
+VARIANT: Final = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a batch of facts changed; all int32 rows of the item table."""
+
+    #: May not be shown any more.
+    gone: Rows
+    #: May be shown again.
+    back: Rows
+
+
+class Knowledge:
+    """The state that every recommender keeps whole, from compacted topics; repeated messages change nothing."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        index: VectorIndex,
+        model_digest: str,
+        encode_queries: Callable[[Sequence[str]], NDArray[Any]] | None = None,
+    ) -> None:
+        self.items = ItemTable(settings.index.max_items)
+        self.index = index
+        self.replica = VectorReplica(self.items.row, index, model_digest)
+        half_life_s = settings.ranking.trending_half_life_s
+        self.neighbours = NeighbourTable(self.items, popularity_half_life_s=half_life_s, max_items=settings.index.max_items)
+        self.campaigns = CampaignBook()
+        self.ranker = Ranker(
+            self.items, index, self.neighbours, self.campaigns, settings.ranking, encode_queries, profiles=settings.profiles
+        )
+        self.digest = config_digest(settings, model_digest)
+        self._size = settings.ranking.list_size
+
+    @classmethod
+    def build(
+        cls,
+        settings: Settings,
+        dim: int,
+        model_digest: str,
+        encode_queries: Callable[[Sequence[str]], NDArray[Any]] | None = None,
+    ) -> Self:
+        """Return an empty state with the index that the settings name."""
+        return cls(settings, build_index(settings.index, dim), model_digest, encode_queries)
+
+    def take_facts(self, facts: Sequence[Fact]) -> Changes:
+        """Apply catalogue, price and stock facts; what may not be shown leaves the index at once."""
+        flags = [(self.items.row(f.item_id), self.items.apply(f.topic, f.item_id, f.payload, f.order)) for f in facts]
+        touched = {row for row, change in flags if change & (Change.BECAME_AVAILABLE | Change.BECAME_UNAVAILABLE)}
+        rows = np.array(sorted(touched), np.int32)
+        available = self.items.available[rows]
+        gone, back = rows[~available], rows[available]
+        self.index.block(gone)
+        self.index.unblock(back)
+        return Changes(gone, back)
+
+    def take_vectors(self, messages: Sequence[tuple[str, ItemVector | None]]) -> Rows:
+        """Apply vectors and return the rows that have a new one; the vector of an item that may not be shown waits, blocked."""
+        changed = self.replica.apply(messages).changed
+        self.index.block(changed[~self.items.available[changed]])
+        return changed
+
+    def take_neighbours(self, messages: Sequence[tuple[str, ItemNeighbours | None]]) -> None:
+        """Apply popularity and neighbours."""
+        for item_id, record in messages:
+            self.neighbours.update(item_id, record)
+
+    def take_campaigns(self, messages: Sequence[tuple[str, Campaign | None, int]]) -> bool:
+        """Apply (campaign id, campaign or None, order); True when anything changed."""
+        return any([self.campaigns.update(*message) for message in messages])  # noqa: C419 - every message is to be applied
+
+    def hidden(self, now_ms: int) -> NDArray[np.bool_]:
+        """Return a mask over rows of what nobody may see now: unavailable, or excluded for everybody."""
+        return ~self.items.available | self.campaigns.effects(now_ms, self.items).excluded
+
+    def publish(self, ranking: Ranking, now_ms: int, hidden: NDArray[np.bool_] | None = None) -> RankedList:
+        """Return the list as storefronts read it: what was ranked, less what nobody may see now, at most ``list_size`` items."""
+        return published(
+            ranking,
+            self.items,
+            self.campaigns,
+            self.hidden(now_ms) if hidden is None else hidden,
+            size=self._size,
+            made_at=now_ms,
+            variant=VARIANT,
+            digest=self.digest,
+        )
+
+
+def config_digest(settings: Settings, model_digest: str) -> str:
+    """Return a short name of everything besides data that decides a list: ranking and profile settings, and the model."""
+    said = settings.ranking.model_dump_json() + settings.profiles.model_dump_json() + model_digest
+    return blake2b(said.encode(), digest_size=6).hexdigest()

@@ -1,0 +1,106 @@
+"""Events of visitors → profiles → lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from streamrec.candidates import activities
+from streamrec.clock import Clock
+from streamrec.config import ProfileSettings
+from streamrec.errors import StoreUnavailable
+from streamrec.events import Event, Impressions, ItemActivity
+from streamrec.lists.keys import HOME
+from streamrec.lists.matrix import ListMatrix
+from streamrec.lists.visitors import VisitorStore, VisitorUpdate
+from streamrec.observe import Observer
+from streamrec.profiles import Profile, apply
+from streamrec.ranking import Ranking
+from streamrec.recommender.knowledge import Knowledge
+
+#: Somebody else writes the same visitor again and again: two workers believe to own it. The batch is then tried again later.
+_ATTEMPTS: Final = 10
+
+Emit = Callable[[Sequence[tuple[str, ItemActivity]]], None]
+
+
+class Visits:
+    """Applies events to profiles and refreshes lists: all events that a visitor has in a batch cause one refresh.
+
+    The order of effects loses nothing at a crash: first the aggregator is told (its memory takes repeats), then profile and list
+    are written together. An event that is in the profile has therefore had all its effects, and a repeat of it has none.
+    """
+
+    def __init__(  # noqa: PLR0917 - the composition root names them
+        self,
+        knowledge: Knowledge,
+        store: VisitorStore,
+        matrix: ListMatrix,
+        emit: Emit,
+        settings: ProfileSettings,
+        clock: Clock,
+        observer: Observer,
+    ) -> None:
+        self._knowledge = knowledge
+        self._store = store
+        self._matrix = matrix
+        self._emit = emit
+        self._settings = settings
+        self._clock = clock
+        self._observer = observer
+
+    def update(self, events: Sequence[tuple[str, Event]]) -> None:
+        """Take (user id, event) pairs in their order. Raises StoreUnavailable; taking them again is then safe."""
+        pending: dict[str, list[Event]] = {}
+        for user_id, event in events:
+            pending.setdefault(user_id, []).append(event)
+        for _ in range(_ATTEMPTS):
+            pending = self._attempt(pending)
+            if not pending:
+                return
+        msg = f"{len(pending)} visitors are written by another worker at the same time; try again when the rebalance is over"
+        raise StoreUnavailable(msg)
+
+    def _attempt(self, pending: dict[str, list[Event]]) -> dict[str, list[Event]]:
+        """Return the events of the visitors that somebody else wrote in between."""
+        profiles = dict(zip(pending, self._store.load(list(pending)), strict=True))
+        told: list[tuple[str, ItemActivity]] = []
+        changed: list[str] = []
+        relisted: list[str] = []
+        for user_id, events in pending.items():
+            profile = profiles[user_id]
+            new = [event for event in events if self._apply(user_id, profile, event, told)]
+            if new:
+                changed.append(user_id)
+            # Being shown something is no reason to move the list under the visitor's eyes.
+            if any(not isinstance(event, Impressions) for event in new):
+                relisted.append(user_id)
+        if not changed:
+            return {}
+        now_ms = self._clock.now_ms()
+        rankings = dict(zip(relisted, self._knowledge.ranker.rank([profiles[u] for u in relisted], now_ms), strict=True))
+        self._emit(told)
+        return self._write(pending, changed, profiles, rankings, now_ms)
+
+    def _apply(self, user_id: str, profile: Profile, event: Event, told: list[tuple[str, ItemActivity]]) -> bool:
+        if not apply(profile, event, self._settings):
+            return False
+        told.extend(activities(user_id, profile, event))
+        return True
+
+    def _write(
+        self,
+        pending: dict[str, list[Event]],
+        changed: Sequence[str],
+        profiles: dict[str, Profile],
+        rankings: dict[str, Ranking],
+        now_ms: int,
+    ) -> dict[str, list[Event]]:
+        hidden = self._knowledge.hidden(now_ms)
+        lists = {user_id: {HOME: self._knowledge.publish(ranking, now_ms, hidden)} for user_id, ranking in rankings.items()}
+        written = self._store.commit([VisitorUpdate(u, profiles[u], lists.get(u, {})) for u in changed])
+        done = [user_id for user_id, ok in zip(changed, written, strict=True) if ok]
+        listed = [user_id for user_id in done if user_id in rankings]
+        self._matrix.put(listed, [rankings[user_id] for user_id in listed], now_ms)
+        self._observer.count("lists_pushed", "visit", len(listed))
+        return {user_id: pending[user_id] for user_id, ok in zip(changed, written, strict=True) if not ok}

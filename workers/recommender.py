@@ -1,0 +1,134 @@
+"""Role: visitors' events → lists, and the repair of lists when the shop changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from streamrec.catalogue.store import Fact
+from streamrec.embedding import load_encoder
+from streamrec.events import Campaign, Event, ItemNeighbours, ItemVector, encode
+from streamrec.events.topics import CAMPAIGNS, CATALOG, CLICKS, NEIGHBOURS, PAIRS, PRICE, STOCK, VECTORS
+from streamrec.lists.item_lists import RedisListStore
+from streamrec.lists.matrix import ListMatrix
+from streamrec.lists.redis_visitors import RedisVisitorStore
+from streamrec.recommender import Fallbacks, Knowledge, Upkeep, Visits
+from workers.groups import GROUPS, RECOMMENDER
+from workers.parts import Parts, Role
+from workers.share import PartitionShare
+from workers.sweeper import Sweeper
+from workers.transport.admin import partitions
+from workers.transport.batch import pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Future
+
+    from streamrec.events import ItemActivity
+    from streamrec.ranking.explain import Explanation
+    from workers.transport.batch import Place, Record
+    from workers.transport.group import GroupReader
+    from workers.transport.pipeline import Pipeline
+
+#: Vectors applied at once: adding them takes the core thread from the visitors for some 50 ms.
+VECTOR_BATCH = 128
+
+
+class Recommender:
+    """Holds the role's parts; every method but the constructor runs on the core thread."""
+
+    def __init__(self, parts: Parts) -> None:
+        settings = parts.settings
+        encoder = load_encoder(settings.model)
+        self.parts = parts
+        self.core = parts.core(RECOMMENDER)
+        self.knowledge = Knowledge.build(settings, encoder.dim, encoder.digest, lambda texts: encoder.encode(texts, query=True))
+        self.store = RedisVisitorStore(parts.redis)
+        self.matrix = ListMatrix(settings.lists.max_visitors, settings.ranking.list_size)
+        shop, vectors = self._replicas()
+        after = [shop.reader.ready, vectors.reader.ready]
+        # Without the shop's state there is nothing to rank: events wait until the replicas have caught up.
+        visits = parts.group(RECOMMENDER, GROUPS[RECOMMENDER], self.visit, self.core, after=after)
+        self.pipelines = [shop, vectors, visits]
+        self.visits_reader = cast("GroupReader", visits.reader)
+        self.adopted: frozenset[Place] = frozenset()
+        share = PartitionShare(self.visits_reader, partitions(settings.kafka)[CLICKS])
+        observer, clock = parts.observer, parts.clock
+        self.visits = Visits(self.knowledge, self.store, self.matrix, self.emit, settings.profiles, clock, observer)
+        self.upkeep = Upkeep(self.knowledge, self.store, self.matrix, share, clock, observer)
+        lists = RedisListStore(parts.redis)
+        self.fallbacks = Fallbacks(self.knowledge, lists, share, settings.lists, clock, observer)
+        self.sweeper = Sweeper(self.core, self.sweep, settings.lists.sweep_interval_s, after)
+
+    def _replicas(self) -> tuple[Pipeline, Pipeline]:
+        shop = self.parts.replica("recommender-shop", [CATALOG, STOCK, PRICE, CAMPAIGNS], self.take_shop, self.core)
+        internal = [VECTORS, NEIGHBOURS]
+        vectors = self.parts.replica(
+            "recommender-vectors", internal, self.take_internal, self.core, max_batch=VECTOR_BATCH, buries=[VECTORS]
+        )
+        return shop, vectors
+
+    def visit(self, records: Sequence[Record]) -> None:
+        """Take visitors' events."""
+        self.visits.update([(r.key, cast("Event", r.value)) for r in records])
+        self.parts.freshness(records)
+
+    def emit(self, told: Sequence[tuple[str, ItemActivity]]) -> None:
+        """Tell the aggregator."""
+        for item_id, activity in told:
+            self.parts.producer.send(PAIRS, item_id, encode(activity, PAIRS))
+        self.parts.producer.flush()
+
+    def take_shop(self, records: Sequence[Record]) -> None:
+        """Take facts and campaigns, and repair the lists that they touch."""
+        facts = [Fact(r.topic, r.key, r.value, r.offset) for r in records if r.topic != CAMPAIGNS]
+        changes = self.knowledge.take_facts(facts)
+        if len(changes.gone) or len(changes.back):
+            self.upkeep.changed(changes)
+            self.fallbacks.shop_changed()
+        told = [(r.key, cast("Campaign | None", r.value), r.offset) for r in records if r.topic == CAMPAIGNS]
+        if told and self.knowledge.take_campaigns(told):
+            self.upkeep.campaigns_changed()
+            self.fallbacks.shop_changed()
+
+    def take_internal(self, records: Sequence[Record]) -> None:
+        """Take vectors and neighbours, and note which items' lists are due."""
+        changed = self.knowledge.take_vectors(pairs([r for r in records if r.topic == VECTORS], ItemVector))
+        neighbours = pairs([r for r in records if r.topic == NEIGHBOURS], ItemNeighbours)
+        self.knowledge.take_neighbours(neighbours)
+        met = self.knowledge.items.find_all(tuple(item_id for item_id, _ in neighbours))
+        self.fallbacks.items_changed(np.concatenate([met[met >= 0], changed]).astype(np.int32))
+
+    def sweep(self) -> None:
+        """Do what time makes due, after a rebalance first of all take over the lists of its new visitors."""
+        owned = self.visits_reader.owned
+        if owned - self.adopted:
+            self.upkeep.adopt()
+        self.adopted = owned
+        self.upkeep.tick(0.05)
+        self.fallbacks.tick(0.01)
+
+    def explain(self, user_id: str, item_id: str) -> Future[Explanation]:
+        """Answer why the visitor sees or does not see the item."""
+        return self.core.submit(self._explain, user_id, item_id)
+
+    def _explain(self, user_id: str, item_id: str) -> Explanation:
+        [profile] = self.store.load([user_id])
+        return self.knowledge.ranker.explain(profile, item_id, self.parts.clock.now_ms())
+
+    def status(self) -> dict[str, int]:
+        """Return the numbers of the heartbeat."""
+        return {
+            "items": len(self.knowledge.items),
+            "vectors": len(self.knowledge.index),
+            "visitors": len(self.matrix),
+            "backlog": self.upkeep.backlog,
+            "item_lists_due": self.fallbacks.backlog,
+        }
+
+
+def build(parts: Parts) -> Role:
+    """Put the role together; loads the encoder, and builds it on the first run."""
+    recommender = Recommender(parts)
+    return Role(RECOMMENDER, recommender.pipelines, [recommender.sweeper], recommender.status, recommender.explain)
