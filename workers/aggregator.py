@@ -9,7 +9,7 @@ from streamrec.events import ItemActivity, ItemNeighbours, encode
 from streamrec.events.topics import NEIGHBOURS
 from workers.groups import AGGREGATOR, GROUPS
 from workers.parts import Parts, Role
-from workers.transport.batch import pairs
+from workers.transport.batch import values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,13 +23,12 @@ def build(parts: Parts) -> Role:
     unsent: dict[str, None] = {}
 
     def restore(records: Sequence[Record]) -> None:
-        for item_id, record in pairs(records, ItemNeighbours):
-            if record is not None:
-                aggregator.restore(item_id, record)
+        for item_id, record in values(records, ItemNeighbours):
+            aggregator.restore(item_id, record)
 
     def aggregate(records: Sequence[Record]) -> None:
         # Noted until Kafka has them: repeating the batch after a failed send finds nothing changed any more.
-        unsent.update(dict.fromkeys(aggregator.update(pairs(records, ItemActivity))))
+        unsent.update(dict.fromkeys(aggregator.update(values(records, ItemActivity))))
         for item_id in unsent:
             record = aggregator.record(item_id)
             parts.producer.send(NEIGHBOURS, item_id, encode(record, NEIGHBOURS) if record else None)

@@ -40,6 +40,11 @@ def pairs(records: Iterable[Record], kind: type[P]) -> list[tuple[str, P | None]
     return [(r.key, r.value) for r in records if r.value is None or isinstance(r.value, kind)]
 
 
+def values(records: Iterable[Record], kind: type[P]) -> list[tuple[str, P]]:
+    """Return key and value of the records that have one."""
+    return [(key, value) for key, value in pairs(records, kind) if value is not None]
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """One message that is not valid, with its bytes and the reason."""
