@@ -10,6 +10,7 @@ from streamrec.candidates import NeighbourTable, fresh, newness, popularity, tre
 from streamrec.candidates.ordering import top
 from streamrec.catalogue.table import ItemTable
 from streamrec.config import RankingSettings
+from streamrec.index import VectorIndex
 
 #: An item counts as new for so many half-lives after its first sight, measured from the newest item.
 _NEW_FOR_HALF_LIVES = 7
@@ -21,7 +22,9 @@ class Scene:
     ``allowed`` is (n_items,) bool: available and not excluded by a campaign.
     """
 
-    def __init__(self, items: ItemTable, neighbours: NeighbourTable, effects: Effects, settings: RankingSettings) -> None:
+    def __init__(
+        self, items: ItemTable, index: VectorIndex, neighbours: NeighbourTable, effects: Effects, settings: RankingSettings
+    ) -> None:
         self.effects = effects
         self.allowed: NDArray[np.bool_] = items.available & ~effects.excluded
         self._hashes = items.id_hash
@@ -39,6 +42,8 @@ class Scene:
         # A boost of a whole category brings its most popular items in; nearer ones come by the visitor's own interests.
         self.boosted = boosted[top(self._standing()[boosted], self._hashes[boosted], n)] if len(boosted) else boosted
         self.common = np.unique(np.concatenate([self.trending, self.fresh, self.boosted]))
+        #: (len(common), dim) float32.
+        self.vectors = index.vectors(self.common)
         self._more: NDArray[np.int32] = np.empty(0, np.int32)
         self._has_all = False
 
