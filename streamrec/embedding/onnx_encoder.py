@@ -90,7 +90,7 @@ class SentenceEncoder:
 def micro_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
     """Yield groups of positions of similar length, shortest first, each of at most ``budget`` places when padded, or of one text.
 
-    >>> list(micro_batches([5, 1, 4], 8))
+    >>> list(micro_batches([5, 1, 4], 7))
     [[1], [2], [0]]
     >>> list(micro_batches([5, 1, 4], 10))
     [[1, 2], [0]]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import io
 import logging
 import os
+import re
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -14,6 +19,13 @@ import onnxruntime as ort
 from streamrec.errors import ModelError
 
 _log: Final = logging.getLogger(__name__)
+_TRIAL: Final = """
+import sys, onnxruntime as ort
+ort.preload_dlls()
+used = ort.InferenceSession(sys.argv[1], providers=["CUDAExecutionProvider"]).get_providers()
+sys.exit(0 if "CUDAExecutionProvider" in used else 1)
+"""
+_TRIAL_TIMEOUT_S: Final = 120.0
 _ERROR: Final = 3  # onnxruntime's severity scale; its warnings concern graph optimisation and device discovery
 
 
@@ -25,8 +37,9 @@ def open_session(path: Path, *, provider: Literal["auto", "cpu", "cuda"] = "auto
     """
     providers = ["CPUExecutionProvider"]
     if provider != "cpu":
-        problem = cuda_problem()
+        problem = cuda_problem(path)
         if problem is None:
+            _preload()
             providers.insert(0, "CUDAExecutionProvider")
         elif provider == "cuda":
             msg = f"model.provider is cuda, but {problem}; install what is missing or set model.provider to auto"
@@ -61,11 +74,16 @@ def _cores() -> int:
 
 
 @cache
-def cuda_problem() -> str | None:
-    """Say in words why CUDA cannot be used here; None when it can.
+def cuda_problem(graph: Path) -> str | None:
+    """Say in words why ``graph`` cannot run on CUDA here; None when it can.
 
-    Asked before onnxruntime is, because onnxruntime prints an error of its own for each missing library.
+    Where a device is found, a process of its own tries: onnxruntime prints an error for each library that it misses, and a wrong
+    pair of driver and library can end the process.
     """
+    return _driver_problem() or _trial_problem(graph)
+
+
+def _driver_problem() -> str | None:
     if "CUDAExecutionProvider" not in ort.get_available_providers():
         return "this onnxruntime is built without CUDA (install onnxruntime-gpu)"
     try:
@@ -75,11 +93,25 @@ def cuda_problem() -> str | None:
     devices = ctypes.c_int(0)
     if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(devices)) != 0 or devices.value == 0:
         return "the NVIDIA driver finds no device"
-    folder = Path(ort.__file__).parent / "capi"
-    ort.preload_dlls()
-    try:
-        ctypes.CDLL(str(folder / "libonnxruntime_providers_shared.so"), mode=ctypes.RTLD_GLOBAL)
-        ctypes.CDLL(str(folder / "libonnxruntime_providers_cuda.so"))
-    except OSError as error:
-        return f"a CUDA library is missing ({error})"
     return None
+
+
+def _trial_problem(graph: Path) -> str | None:
+    command = [sys.executable, "-c", _TRIAL, str(graph)]
+    try:
+        trial = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TRIAL_TIMEOUT_S)  # noqa: S603 - our own code
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"the trial session did not end ({error})"
+    if trial.returncode == 0:
+        return None
+    if missing := re.search(r"(\S+): cannot open shared object file", trial.stderr):
+        return f"{missing[1]} is missing (pip install 'onnxruntime-gpu[cuda,cudnn]')"
+    last = trial.stderr.strip().splitlines()[-1:]
+    return f"a trial session failed with status {trial.returncode} ({last[0] if last else 'no message'})"
+
+
+def _preload() -> None:
+    """Load the CUDA libraries of installed wheels; what it prints about optional ones is no news to the operator."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        ort.preload_dlls()
+    _log.debug("onnxruntime.preload_dlls: %s", printed.getvalue())

@@ -42,7 +42,7 @@ def test_any_onnx_encoder_is_a_matter_of_settings() -> None:
 def test_auto_without_a_usable_gpu_says_why_once_and_runs_on_the_cpu(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(runtime, "cuda_problem", lambda: "there is no device")
+    monkeypatch.setattr(runtime, "cuda_problem", lambda _: "there is no device")
     caplog.set_level(logging.INFO, logger="streamrec.embedding.runtime")
     encoder("use-multilingual-v3")
     graph = next((model_cache() / "models").glob("*float32*.onnx"))
@@ -51,6 +51,17 @@ def test_auto_without_a_usable_gpu_says_why_once_and_runs_on_the_cpu(
 
 
 def test_cuda_on_demand_is_refused_where_it_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "cuda_problem", lambda: "there is no device")
+    monkeypatch.setattr(runtime, "cuda_problem", lambda _: "there is no device")
     with pytest.raises(ModelError, match=r"there is no device.*model\.provider to auto"):
         open_session(Path("any.onnx"), provider="cuda")
+
+
+def test_a_device_without_its_libraries_is_found_out_in_a_process_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The trial's graph is no graph, so it must fail wherever the test runs; this process prints nothing and lives on."""
+    monkeypatch.setattr(runtime, "_driver_problem", lambda: None)
+    problem = runtime.cuda_problem(Path(__file__))
+    assert problem is not None
+    assert "is missing" in problem or "a trial session failed with status" in problem
+    assert capfd.readouterr() == ("", "")
