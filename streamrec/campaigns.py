@@ -18,7 +18,8 @@ from streamrec.events import Campaign
 
 #: The segments that a visitor can be in; "all" is everybody.
 EVERYBODY: Final = frozenset({"all"})
-_MAX_CACHED_SEGMENTS: Final = 16
+#: Combinations of running campaigns and segments whose effects are kept at once.
+_MAX_CACHED: Final = 8
 #: Products of factors stay within this, so that a score can neither overflow nor vanish.
 _MULTIPLIER_BOUNDS: Final = (1e-6, 1e6)
 
@@ -82,7 +83,8 @@ class CampaignBook:
         self._names: dict[int, str] = {}
         self._next_number = 0
         self._revision = 0
-        self._cache: dict[tuple[object, ...], Effects] = {}
+        self._cache: dict[tuple[str, ...], Effects] = {}
+        self._cached_for: tuple[int, int, int] = (0, 0, 0)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -178,10 +180,14 @@ class CampaignBook:
             for name, entry in sorted(self._entries.items())
             if entry.campaign.active(now_ms) and entry.campaign.segment in wanted
         ]
-        key = (id(items), items.version, self._revision, tuple(name for name, _ in running))
+        state = (id(items), items.version, self._revision)
+        if state != self._cached_for:
+            self._cached_for = state
+            self._cache.clear()
+        key = tuple(name for name, _ in running)
         cached = self._cache.get(key)
         if cached is None:
-            if len(self._cache) >= _MAX_CACHED_SEGMENTS:
+            if len(self._cache) >= _MAX_CACHED:
                 self._cache.clear()
             cached = self._cache[key] = _combine([entry for _, entry in running], items)
         return cached
