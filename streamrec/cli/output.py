@@ -40,7 +40,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str |
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+        return f"{value + 0.0:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"  # + 0.0: no -0
     return safe(str(value), 10_000)
 
 
