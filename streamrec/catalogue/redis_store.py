@@ -21,8 +21,9 @@ _HIDDEN: Final = 8
 class RedisFactStore:
     """Facts in Redis; each fact is atomic, and one round trip serves a call.
 
-    With ``cluster=True`` an item's hash and ``soldout`` lie on different servers: a second round trip follows, and the set is as the
-    hashes say once no two processes write facts of one item at the same time. A call that was cut short is mended by its repeat.
+    With ``cluster=True`` an item's hash and ``soldout`` lie on different servers: a second round trip follows, and the set is as
+    the hashes say once no two processes write facts of one item at the same time. A call that was cut short is mended by its
+    repeat.
     """
 
     def __init__(self, client: redis.Redis, *, cluster: bool = False) -> None:
@@ -31,24 +32,28 @@ class RedisFactStore:
 
     def apply(self, facts: Sequence[Fact]) -> list[Applied]:
         """Take the facts."""
-        commands = [_command(fact) for fact in facts]
-        known = [n for n, command in enumerate(commands) if command]
         results = [Applied(applied=False)] * len(facts)
-        for n, applied in zip(known, self._send([facts[n] for n in known], [commands[n] for n in known]), strict=True):
+        # A null on a topic other than the catalogue's says nothing.
+        telling = [n for n, fact in enumerate(facts) if fact.payload is not None or is_removal(fact)]
+        send = self._apply_across_slots if self._cluster else self._apply
+        for n, applied in zip(telling, send([facts[n] for n in telling]), strict=True):
             results[n] = applied
         return results
 
-    def _send(self, facts: Sequence[Fact], commands: Sequence[Command]) -> list[Applied]:
-        if not self._cluster:
-            return [_applied(flags) for flags in run(self._client, commands, "writing item facts")]
-        flags = run(self._client, [_without_soldout(command) for command in commands], "writing item facts")
-        marks = [_mark(fact, flag) for fact, flag in zip(facts, flags, strict=True)]
+    def _apply(self, facts: Sequence[Fact]) -> list[Applied]:
+        flags = run(self._client, [_command(fact, keys.SOLDOUT) for fact in facts], "writing item facts")
+        return [
+            Applied(bool(f & _APPLIED), became_soldout=bool(f & _SOLDOUT), became_available=bool(f & _AVAILABLE)) for f in flags
+        ]
+
+    def _apply_across_slots(self, facts: Sequence[Fact]) -> list[Applied]:
+        flags = run(self._client, [_command(fact) for fact in facts], "writing item facts")
+        hidden = [bool(f & _HIDDEN) for f in flags]
+        marks = [("SADD" if hide else "SREM", keys.SOLDOUT, fact.item_id) for fact, hide in zip(facts, hidden, strict=True)]
         changed = run(self._client, marks, "writing soldout")
         return [
-            Applied(
-                bool(flag & _APPLIED), became_soldout=bool(flag & _HIDDEN and new), became_available=bool(new and not flag & _HIDDEN)
-            )
-            for flag, new in zip(flags, changed, strict=True)
+            Applied(bool(f & _APPLIED), became_soldout=bool(change and hide), became_available=bool(change and not hide))
+            for f, hide, change in zip(flags, hidden, changed, strict=True)
         ]
 
     def read(self, item_ids: Sequence[str]) -> list[Fields]:
@@ -64,17 +69,8 @@ class RedisFactStore:
         return [bool(mark) for mark in marks]
 
 
-def _without_soldout(command: Command) -> Command:
-    name, function, _, item, _, *values = command
-    return (name, function, 1, item, *values)
-
-
-def _mark(fact: Fact, flags: int) -> Command:
-    return ("SADD" if flags & _HIDDEN else "SREM", keys.SOLDOUT, fact.item_id)
-
-
-def _command(fact: Fact) -> Command:
-    names, payload, order = (keys.item(fact.item_id), keys.SOLDOUT), fact.payload, fact.order
+def _command(fact: Fact, *guard: str) -> Command:
+    names, payload, order = (keys.item(fact.item_id), *guard), fact.payload, fact.order
     if isinstance(payload, Stock):
         return fcall(functions.STOCK, names, fact.item_id, payload.ts, order + DEDICATED, payload.quantity)
     if isinstance(payload, Price):
@@ -82,16 +78,12 @@ def _command(fact: Fact) -> Command:
         return fcall(functions.PRICE, names, fact.item_id, payload.ts, order + DEDICATED, *prices)
     if isinstance(payload, CatalogItem):
         return fcall(functions.CATALOG, names, fact.item_id, payload.ts, order, *_catalogue_values(payload))
-    return fcall(functions.REMOVE, names, fact.item_id, order) if is_removal(fact) else None
+    return fcall(functions.REMOVE, names, fact.item_id, order)
 
 
 def _catalogue_values(item: CatalogItem) -> tuple[str | int, ...]:
     quantity = "" if item.quantity is None else item.quantity
     return (item.title, item.image_url, item.category, item.brand, item.currency, number(item.price), quantity)
-
-
-def _applied(flags: int) -> Applied:
-    return Applied(bool(flags & _APPLIED), became_soldout=bool(flags & _SOLDOUT), became_available=bool(flags & _AVAILABLE))
 
 
 def _fields(answer: Any) -> Fields:

@@ -195,9 +195,9 @@ local function stock(keys, args)
   return guard(keys[1], keys[2], args[1], set_quantity(keys[1], args[2], args[3], args[4]))
 end
 
--- ARGV: id, ts, order, price, list price or ''. Tells nothing about soldout.
+-- ARGV: id, ts, order, price, list price or ''.
 local function price(keys, args)
-  return set_price(keys[1], args[2], args[3], args[4], args[5])
+  return guard(keys[1], keys[2], args[1], set_price(keys[1], args[2], args[3], args[4], args[5]))
 end
 
 -- ARGV: id, ts, order, title, image_url, category, brand, currency, price or '', quantity or ''.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -29,11 +30,14 @@ class LocalRedis:
     """A Redis-compatible server on a loopback port, as a context manager.
 
     ``durable=True`` writes every change to an append-only file before it answers, so that ``kill`` loses nothing; without it only
-    an orderly ``restart`` keeps the data.
+    an orderly ``restart`` keeps the data. ``arguments`` are added to the server's command line.
     """
 
-    def __init__(self, *, durable: bool = False, port: int | None = None, log_path: Path | None = None) -> None:
+    def __init__(
+        self, *, durable: bool = False, port: int | None = None, log_path: Path | None = None, arguments: Sequence[str] = ()
+    ) -> None:
         self.durable = durable
+        self._extra = tuple(arguments)
         self.port = port or 0
         self._log_path = log_path
         self._workspace: Workspace | None = None
@@ -106,7 +110,20 @@ class LocalRedis:
     def _arguments(self) -> list[str]:
         # appendfsync no: a crash of the server loses nothing (the kernel has the bytes); only a crash of the machine would.
         log = ["--appendonly", "yes", "--appendfsync", "no"] if self.durable else ["--appendonly", "no"]
-        return ["--bind", HOST, "--port", str(self.port), "--dir", str(self._data), "--save", "", "--daemonize", "no", *log]
+        return [
+            "--bind",
+            HOST,
+            "--port",
+            str(self.port),
+            "--dir",
+            str(self._data),
+            "--save",
+            "",
+            "--daemonize",
+            "no",
+            *log,
+            *self._extra,
+        ]
 
     def _save(self) -> None:
         if self._child is None or not self._child.running:

@@ -19,11 +19,11 @@ from streamrec.lists import keys
 T0 = 1_767_225_600_000
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "redis", "redis cluster"])
 def store(request: pytest.FixtureRequest) -> FactStore:
     if request.param == "memory":
         return MemoryFactStore(1000)
-    return RedisFactStore(request.getfixturevalue("redis_client"))
+    return RedisFactStore(request.getfixturevalue("redis_client"), cluster=request.param == "redis cluster")
 
 
 def _stock(quantity: int, at: int, order: int = 0, item: str = "a") -> Fact:
@@ -167,11 +167,12 @@ def test_a_batch_gives_one_answer_per_fact_in_order(store: FactStore) -> None:
 
 def test_a_repeat_repairs_a_guard_set_that_was_lost(redis_client: redis.Redis) -> None:
     """Applying all facts again rebuilds ``soldout`` even where the item hashes survived."""
-    store = RedisFactStore(redis_client)
-    store.apply([_stock(0, 0)])
-    redis_client.delete(keys.SOLDOUT)
-    assert _one(store, _stock(0, 0)) == Applied(applied=False, became_soldout=True)
-    assert _hidden(store)
+    for cluster in (False, True):
+        store = RedisFactStore(redis_client, cluster=cluster)
+        store.apply([_stock(0, 0)])
+        redis_client.delete(keys.SOLDOUT)
+        assert _one(store, _stock(0, 0)) == Applied(applied=False, became_soldout=True)
+        assert _hidden(store)
 
 
 def test_the_memory_store_refuses_items_beyond_its_bound() -> None:
@@ -217,8 +218,12 @@ def test_facts_in_any_order_and_repeated_end_in_one_state_in_memory_in_redis_and
     assert memory.apply(shuffled) == real.apply(shuffled)
     assert memory.read(["a"]) == real.read(["a"]) == straight.read(["a"])
     assert memory.soldout(["a"]) == real.soldout(["a"]) == straight.soldout(["a"])
+    redis_client.flushdb()
+    across = RedisFactStore(redis_client, cluster=True)
+    assert across.apply(shuffled) == MemoryFactStore(9).apply(shuffled)
+    assert (across.read(["a"]), across.soldout(["a"])) == (straight.read(["a"]), straight.soldout(["a"]))
     for fact in shuffled:
         table.apply(fact.topic, fact.item_id, fact.payload, fact.order)
     row = table.find("a")
     if table.listed[row] or any(fact.payload is None for fact in facts):
-        assert bool(table.available[row]) is not _hidden(real)
+        assert bool(table.available[row]) is not _hidden(across)
