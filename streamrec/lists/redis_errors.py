@@ -13,6 +13,8 @@ from streamrec.errors import StoreUnavailable
 
 #: Answers by which a living server asks to come back later; redis-py has no class for some of them.
 _LATER: Final = ("BUSY", "LOADING", "READONLY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM")
+#: The same exception also tells mistakes of ours, such as keys of two slots in one command.
+_CLUSTER_AWAY: Final = ("cannot be connected", "slots are not covered")
 _UNREACHABLE: Final = (theirs.ConnectionError, theirs.TimeoutError, theirs.ReadOnlyError, theirs.ClusterDownError, OSError)
 
 
@@ -20,6 +22,8 @@ def is_retryable(error: Exception) -> bool:
     """Tell whether the same command may work later without a change of ours."""
     if isinstance(error, (*_UNREACHABLE, theirs.OutOfMemoryError, theirs.TryAgainError)):
         return True
+    if isinstance(error, theirs.RedisClusterException):
+        return any(words in str(error) for words in _CLUSTER_AWAY)
     return isinstance(error, redis.ResponseError) and str(error).startswith(_LATER)
 
 
@@ -33,7 +37,7 @@ def translated(doing: str) -> Iterator[None]:
     """Raise StoreUnavailable for whatever may be tried again; ``doing`` says what the block wants from Redis."""
     try:
         yield
-    except (redis.RedisError, OSError) as error:
+    except (redis.RedisError, theirs.RedisClusterException, OSError) as error:  # the second one is no RedisError
         if is_retryable(error):
             raise unavailable(doing, error) from error
         raise

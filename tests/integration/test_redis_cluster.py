@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import redis
@@ -13,6 +14,7 @@ from streamrec.catalogue.redis_store import RedisFactStore
 from streamrec.catalogue.store import Applied, Fact
 from streamrec.client import Storefront
 from streamrec.config import RedisSettings
+from streamrec.errors import StoreUnavailable
 from streamrec.events import Stock
 from streamrec.events.topics import STOCK
 from streamrec.lists import keys
@@ -97,3 +99,20 @@ def test_a_storefront_reads_guarded_lists_across_slots(settings: RedisSettings, 
         assert facts.apply([Fact(STOCK, "x", Stock(quantity=1, ts=NOW + 1), 1)]) == [Applied(applied=True, became_available=True)]
         assert shop.similar("a").ids() == ["x", "b"]
     assert facts.read(["x"])[0]["quantity"] == "1"
+
+
+def test_a_cluster_that_does_not_answer_is_told_in_our_words() -> None:
+    with pytest.raises(StoreUnavailable, match="joining the cluster"):
+        connect(RedisSettings(url=SecretStr("redis://127.0.0.1:1/0"), cluster=True))
+
+
+def test_closing_a_cluster_client_closes_its_connections(settings: RedisSettings) -> None:
+    client = connect(settings)
+    client.set("a", 1)
+    client.set("b", 2)
+    nodes: Any = client
+    pools = [node.redis_connection.connection_pool for node in nodes.get_primaries()]
+    sockets = [connection for pool in pools for connection in pool._available_connections]
+    assert any(connection._sock is not None for connection in sockets)
+    client.close()
+    assert all(connection._sock is None for connection in sockets)
