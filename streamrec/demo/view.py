@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Final, Protocol, Self
 
+import click
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
@@ -59,7 +60,7 @@ class View(Protocol):
 class PlainView:
     """Lines of text, few of them; for logs and pipes."""
 
-    def __init__(self, write: Callable[[str], object] = partial(print, flush=True), every_s: float = _LINE_EVERY_S) -> None:
+    def __init__(self, write: Callable[[str], object] = click.echo, every_s: float = _LINE_EVERY_S) -> None:
         self._write, self._every_s = write, every_s
         self._said: tuple[str, int] = ("", -1)
         self._next_left_s: float | None = None
