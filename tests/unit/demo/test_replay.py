@@ -44,13 +44,8 @@ def test_a_replay_sends_the_catalogue_first_and_keeps_times_unless_asked(shop_fi
     paced: list[int] = []
 
     def records(**changes: object) -> list[tuple[str, int | None]]:
-        options = {
-            "limit": None,
-            "items": True,
-            "rebase": False,
-            "clock": ManualClock(NOW),
-            "pace": lambda: paced.append(1),
-        } | changes
+        how = {"limit": None, "items": True, "rebase": False} | changes
+        pacing = {"clock": ManualClock(NOW), "pace": lambda: paced.append(1)}
         return [(r.topic, getattr(r.value, "ts", None)) for r in _all(data, **how, **pacing)]  # type: ignore[arg-type]
 
     ts = 1_767_225_600_000
