@@ -69,7 +69,8 @@ def test_stopping_twice_and_stopping_what_never_started_do_nothing() -> None:
 
 
 def test_children_die_with_a_parent_that_is_killed() -> None:
-    """Nothing survives kill -9 of the parent, although it could not clean up."""
+    """Nothing survives kill -9 of the parent, although it could not clean up; the next one to start sweeps its folders."""
+    before = _folders()
     program = (
         "import sys, time\n"
         "from streamrec.local import LocalStack\n"
@@ -85,6 +86,12 @@ def test_children_die_with_a_parent_that_is_killed() -> None:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
     assert _eventually(lambda: not any(_alive(pid) for pid in pids))
+    abandoned = _folders() - before
+    assert len(abandoned) >= 2
+    for folder in abandoned:
+        os.utime(folder, (0, 0))
+    sweep()
+    assert len(_folders() & abandoned) <= len(abandoned) - 2  # folders of living neighbours stay
 
 
 def test_a_dead_owners_folder_is_swept_and_a_living_owners_stays() -> None:
