@@ -67,7 +67,9 @@ class Root(click.Group):
 
 
 def _fail(message: str) -> NoReturn:
-    raise Failure(" ".join(message.split())) from None
+    from streamrec.observing.logs import Redact  # an address in a message may hold a password
+
+    raise Failure(Redact().text(" ".join(message.split()))) from None
 
 
 @click.command(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -49,11 +49,17 @@ class Examination:
 
 def examine(examination: Examination) -> Iterator[Finding]:
     """Yield every finding, as soon as it is known; a check that cannot be made is a finding, too."""
+    away: set[str] = set()
     for name, check in _CHECKS.items():
+        needed = _NEEDS.get(name, "")
+        if needed in away:  # asking again would only wait for the same time-out again
+            yield Finding(name, False, f"not looked at, because {needed} is not well")
+            continue
         try:
             for ok, text in check(examination):
                 yield Finding(name, ok, text)
         except StreamrecError as error:
+            away.add(name)
             yield Finding(name, False, str(error))
 
 
@@ -174,3 +180,5 @@ _CHECKS: Final[dict[str, Callable[[Examination], _Findings]]] = {
     "workers": _workers,
     "lag": _lag,
 }
+#: check → the one without which it cannot be made.
+_NEEDS: Final = {"topics": "broker", "lag": "broker", "functions": "redis", "workers": "redis"}

@@ -19,7 +19,7 @@ _topic = click.option("--topic", metavar="NAME", help="Only those that came from
 
 @click.group()
 def dlq() -> None:
-    """List and re-drive dead letters: the messages that were refused."""
+    """List and re-drive the messages that were refused."""
 
 
 @dlq.command("list")

@@ -16,7 +16,10 @@ from streamrec.cli.parts import Parts, pass_parts
 @json_option
 @pass_parts
 def doctor(parts: Parts, max_lag: int, load_model: bool, as_json: bool) -> None:
-    """Check broker, topics, Redis, functions, model, workers and lag; the exit code is 1 if anything is red."""
+    """Check all parts, from the broker to the lag.
+
+    Broker, topics, Redis, its functions, the model, workers and each group's lag; the exit code is 1 if anything is red.
+    """
     from streamrec.cli.checks import Examination, examine
     from streamrec.observing.logs import Redact
     from workers.groups import GROUPS

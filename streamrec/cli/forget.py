@@ -13,7 +13,7 @@ from streamrec.cli.parts import Parts, pass_parts
 @json_option
 @pass_parts
 def forget(parts: Parts, user_id: str, as_json: bool) -> None:
-    """Delete a visitor's profile and every list, and prove that nothing is left.
+    """Delete a visitor's profile and lists, with proof.
 
     The visitor's messages stay in Kafka until their topics' retention is over, and are not read again by running workers.
     """

@@ -22,7 +22,10 @@ _n = click.option("-n", "n", type=click.IntRange(1, 200), default=10, show_defau
 @json_option
 @pass_parts
 def top(parts: Parts, user_id: str, n: int, placement: str, as_json: bool) -> None:
-    """Read a visitor's list, sold-out items left out; a visitor without one gets what is trending."""
+    """Read a visitor's list.
+
+    Sold-out items are left out; a visitor without a list gets what is trending.
+    """
     _print(parts, parts.storefront.top(user_id, n, placement), as_json)
 
 
@@ -52,7 +55,7 @@ def together(parts: Parts, item_id: str, n: int, as_json: bool) -> None:
 @json_option
 @pass_parts
 def trending(parts: Parts, category: str, n: int, as_json: bool) -> None:
-    """Read what is popular now, in a category or in the whole shop."""
+    """Read what is popular now, in a category or everywhere."""
     _print(parts, parts.storefront.trending(category, n), as_json)
 
 
@@ -62,7 +65,7 @@ def trending(parts: Parts, category: str, n: int, as_json: bool) -> None:
 @json_option
 @pass_parts
 def new(parts: Parts, category: str, n: int, as_json: bool) -> None:
-    """Read what came in last, in a category or in the whole shop."""
+    """Read what came in last, in a category or everywhere."""
     _print(parts, parts.storefront.new(category, n), as_json)
 
 

@@ -54,7 +54,10 @@ def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     "--check", "checked", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Compare a folder with the code."
 )
 def schemas(topic: str | None, target: Path | None, checked: Path | None) -> None:
-    """Print the AsyncAPI document, or one TOPIC's JSON Schema; or write or check the folder of all contracts."""
+    """Print the contracts: AsyncAPI and JSON Schemas.
+
+    The AsyncAPI document, or one TOPIC's JSON Schema; --write and --check are about the folder of all contracts.
+    """
     from streamrec import config_reference
     from streamrec.events import schemas as contracts
 

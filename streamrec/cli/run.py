@@ -42,9 +42,9 @@ class Roles(click.ParamType[tuple[str, ...]]):
 @click.option("--roles", type=Roles(), default=",".join(ROLES), show_default=True, help="What this worker does.")
 @pass_parts
 def worker(parts: Parts, roles: tuple[str, ...]) -> None:
-    """Run a worker until SIGTERM or Ctrl-C; what it holds is finished and committed first.
+    """Run a worker until SIGTERM or Ctrl-C.
 
-    Start as many as you need: they share the partitions.
+    What it holds is finished and committed first. Start as many as you need: they share the partitions.
     """
     # Set before numpy loads: workers share the cores, and OpenBLAS's own threads turned products of 20 µs into 4 ms there.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -75,8 +75,9 @@ def worker(parts: Parts, roles: tuple[str, ...]) -> None:
     "--log-dir", type=click.Path(file_okay=False, path_type=Path), help="Keep the logs of broker, Redis and workers here."
 )
 def demo(seconds: float, broker: Literal["embedded", "configured"], **given: Any) -> None:
-    """Run everything on real data: a shop's year passes, items sell out, and every list is checked while it changes.
+    """Run everything on real data and check every list.
 
+    A shop's year passes, items sell out, come back, are re-priced and promoted, while a storefront reads.
     Ends with a summary; the exit code is 1 if a reader ever saw what must not be shown.
     """
     from streamrec.demo import DemoOptions, run_demo
@@ -99,7 +100,9 @@ def demo(seconds: float, broker: Literal["embedded", "configured"], **given: Any
 @json_option
 @pass_parts
 def replay(parts: Parts, /, data: Path | None, twice: bool, as_json: bool, **how: Any) -> None:
-    """Publish a data set to the running system: its catalogue, then its events, with the times that stand in them.
+    """Publish a data set to the running system.
+
+    Its catalogue goes first, then its events, with the times that stand in them.
 
     With --twice nothing needs to run: it starts a stack of its own, sends the same bytes twice and compares all profiles, lists
     and facts in Redis after the first and after the second time; the exit code is 1 unless they are equal.

@@ -20,7 +20,10 @@ from streamrec.errors import StoreUnavailable
 @json_option
 @pass_parts
 def why(parts: Parts, user_id: str, item_id: str, as_json: bool) -> None:
-    """Tell why an item stands where it stands in a visitor's list, or why it does not."""
+    """Tell why an item is in a visitor's list, or why not.
+
+    Asks a recommender that lives; the reasons come from the real parts of the score.
+    """
     explanation = ask(parts, user_id, item_id)
     if as_json:
         emit(explanation)
