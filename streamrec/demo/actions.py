@@ -44,7 +44,7 @@ class Rates:
 
     soldout: float = 5.0
     price: float = 5.0
-    campaign: float = 0.3
+    campaign: float = 0.25
     new_item: float = 0.2
 
 
@@ -82,6 +82,7 @@ class Actions:
         self._stopped = False
         self.open_campaigns: set[str] = set()
         self.stale_facts = 0
+        self.outranked = 0
         self.violations: list[Violation] = []
         self._every(rates.soldout, self._sell_out)
         self._every(rates.price, self._reprice)
@@ -129,9 +130,11 @@ class Actions:
 
     def _lists_of(self, users: Sequence[str]) -> dict[str, list[str]]:
         """Return what stands in the visitors' lists at this moment."""
-        values = cast("list[bytes | None]", self._client.mget([keys.rec(user) for user in users])) if users else []
-        lists = ((user, unpack_or_none(value)) for user, value in zip(users, values, strict=True))
+        lists = ((user, unpack_or_none(value)) for user, value in zip(users, self._values_of(users), strict=True))
         return {user: ranked.ids() for user, ranked in lists if ranked is not None}
+
+    def _values_of(self, users: Sequence[str]) -> list[bytes | None]:
+        return cast("list[bytes | None]", self._client.mget([keys.rec(user) for user in users])) if users else []
 
     def _pick(self, kind: Kind) -> tuple[str, list[str]] | None:
         """Return an item that stands high in some list and the visitors whose lists hold it; None when there is none."""
@@ -202,8 +205,8 @@ class Actions:
             self._busy.discard(item_id)
             self._ledger.settle("stock", item_id, ts)
 
-        still = partial(self._were_quiet, holders, time.monotonic_ns())
-        probe = Restocked(item_id, holders, self._guarded_read, on_seen=back, on_lost=still)
+        missing = partial(self._must_hold, item_id, holders, ts)
+        probe = Restocked(item_id, holders, self._guarded_read, on_seen=back, on_lost=missing)
         self._ledger.write("stock", item_id, Fact(ts, quantity))
         self._truth.may_return(item_id)
         self._outbox.publish(STOCK, item_id, Stock(quantity=quantity, ts=ts))
@@ -215,9 +218,17 @@ class Actions:
     def _guarded_read(self, user_id: str) -> list[str]:
         return [item.id for item in self._shop.top(user_id, 50).items]
 
-    def _were_quiet(self, holders: Sequence[str], at_ns: int) -> bool:
-        """Tell whether some holder did nothing around the test: where all did, their lists changed for reasons of their own."""
-        return any(self._visitors.last_ns(user) < at_ns - 5_000_000_000 for user in holders)
+    def _must_hold(self, item_id: str, holders: Sequence[str], ts: int) -> bool:
+        """Tell whether a restocked item that did not come back should have.
+
+        It need not where every list that held it was ranked anew after the restock and other items were better: the visitors did
+        something meanwhile, or the shop changed. Such items are counted apart.
+        """
+        lists = (unpack_or_none(value) for value in self._values_of(holders))
+        if self._client.sismember(keys.SOLDOUT, item_id) or any(ranked is None or ranked.made_at < ts for ranked in lists):
+            return True
+        self.outranked += 1
+        return False
 
     def _audit(self) -> None:
         for violation in self._ledger.audit():
@@ -245,19 +256,21 @@ class Actions:
 
     def _promote(self) -> None:
         """Pin an item into everybody's lists, or exclude one from them, in turns; end it as soon as its effect was seen."""
-        picked = self._pick("stock")
-        if picked is None or self.open_campaigns:
+        if self.open_campaigns:
             return
-        item_id, holders = picked
-        self._campaigns += 1
         if self._campaigns % 2:
-            self._pin(item_id)
+            picked = self._pick("stock")
+            if picked is not None:
+                self._exclude(picked[0], self._still_holding(*picked))
         else:
-            self._exclude(item_id, self._still_holding(item_id, holders))
+            # Of some items the one that the fewest lists hold: most others can then be watched.
+            choices = [picked for picked in (self._pick("stock") for _ in range(8)) if picked is not None]
+            if choices:
+                self._pin(min(choices, key=lambda picked: len(picked[1]))[0])
 
     def _pin(self, item_id: str) -> None:
         others = [user for user, ids in self._census.items() if item_id not in ids]
-        watched = [user for user in self._rng.sample(others, min(10, len(others))) if not self._owns(user, item_id)]
+        watched = [user for user in self._rng.sample(others, min(20, len(others))) if not self._owns(user, item_id)][:10]
         if not watched:
             return
         campaign_id = self._open(item_id)
@@ -303,6 +316,7 @@ class Actions:
         return item_id in profile.bought or item_id in profile.cart
 
     def _open(self, item_id: str) -> str:
+        self._campaigns += 1
         campaign_id = f"demo-{self._campaigns}"
         self.open_campaigns.add(campaign_id)
         self._busy.add(item_id)

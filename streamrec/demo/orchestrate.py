@@ -151,9 +151,7 @@ def _run(options: DemoOptions, data: DataSet, place: Stage, view: View, rng: Ran
         _drain(play, actions)
         findings = play.reader.finish(play.scene.truth.watermark)
     wrong = actions.violations + play.scene.ledger.audit(settled=False)
-    return _report(
-        play, data, measured, findings=findings, wrong=wrong, embedded=(len(now), embedded_per_s), stale=actions.stale_facts
-    )
+    return _report(play, data, measured, findings=findings, wrong=wrong, embedded=(len(now), embedded_per_s), actions=actions)
 
 
 def _hold_back(items: Items, options: DemoOptions, rng: Random) -> tuple[Items, Items]:
@@ -232,7 +230,7 @@ def _report(
     findings: Findings,
     wrong: list[Violation],
     embedded: tuple[int, float],
-    stale: int,
+    actions: Actions,
 ) -> Report:
     board = play.scene.board
     kinds = findings.found + Counter(violation.kind for violation in wrong)
@@ -240,12 +238,15 @@ def _report(
     notes = [
         *data.notes(),
         f"effects were looked for every {board.resolution_ms:.0f} ms on average: latencies are known to about that",
-        f"{stale:,} facts were sent late, twice or out of order on purpose",
+        f"{actions.stale_facts:,} facts were sent late, twice or out of order on purpose",
         "an item's embedding time includes its way through Kafka and into the index; equal texts are embedded once",
         f"the storefront judged {findings.judged:,} answers: {_counts(findings.sources)}",
     ]
-    if play.replayer.pacer.rate < play.options.rate:
-        notes.append(f"the replay slowed down to {play.replayer.pacer.rate:.0f} events/s, as clicks took long to reach their lists")
+    if play.replayer.pacer.lowest < play.options.rate:
+        slowest = f"{play.replayer.pacer.lowest:.0f} of {play.options.rate:.0f} events/s"
+        notes.append(f"where clicks took long to reach their lists the replay slowed down, at the slowest to {slowest}")
+    if actions.outranked:
+        notes.append(f"{actions.outranked:,} restocked items did not come back because the lists were ranked anew, without them")
     if play.replayer.exhausted:
         notes.append("the data ran out before the time did")
     if findings.failed:

@@ -16,9 +16,10 @@ from streamrec.demo.data import Record
 from streamrec.events import Campaign
 from streamrec.events.topics import CAMPAIGNS
 
-#: Adaptive pacing: where the delay of clicks is above it, publishing slows down; below a third of it, it speeds up again.
+#: Adaptive pacing: where the delay of clicks is above it, publishing slows down; well below it, it speeds up again.
 TARGET_DELAY_MS: Final = 400.0
-_SLOWER, _FASTER = 0.8, 1.05
+_WELL_BELOW: Final = 0.6
+_SLOWER, _FASTER = 0.8, 1.1
 #: However late the machine is, some events must flow, or nothing could be measured.
 MIN_RATE: Final = 20.0
 
@@ -60,7 +61,7 @@ class Pacer:
     """
 
     def __init__(self, rate: float, clock: Callable[[], float], sleep: Callable[[float], object]) -> None:
-        self.rate = rate
+        self.rate = self.lowest = rate
         self._wanted = rate
         self._clock, self._sleep = clock, sleep
         self._next = clock()
@@ -76,9 +77,6 @@ class Pacer:
         """Adjust the rate to a recent delay of clicks; it stays between ``MIN_RATE`` and the wanted rate."""
         if delay_ms > TARGET_DELAY_MS:
             self.rate = max(self.rate * _SLOWER, min(MIN_RATE, self._wanted))
-        elif delay_ms < TARGET_DELAY_MS / 3:
+            self.lowest = min(self.lowest, self.rate)
+        elif delay_ms < TARGET_DELAY_MS * _WELL_BELOW:
             self.rate = min(self.rate * _FASTER, self._wanted)
-
-    def want(self, rate: float) -> None:
-        """Set the wanted rate, from now on."""
-        self.rate = self._wanted = rate

@@ -72,11 +72,12 @@ def test_long_delays_slow_the_replay_down_to_a_floor_and_short_ones_bring_it_bac
     for _ in range(50):
         pacer.observe(TARGET_DELAY_MS * 2)
     assert pacer.rate == MIN_RATE
-    pacer.observe(TARGET_DELAY_MS / 2)
+    pacer.observe(TARGET_DELAY_MS * 0.8)
     assert pacer.rate == MIN_RATE
     for _ in range(200):
         pacer.observe(10.0)
     assert pacer.rate == 150.0
+    assert pacer.lowest == MIN_RATE
 
 
 def test_a_wanted_rate_below_the_floor_is_kept() -> None:
