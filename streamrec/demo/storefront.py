@@ -9,9 +9,10 @@ from __future__ import annotations
 import signal
 import time
 from collections import Counter, OrderedDict
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from random import Random
 from typing import Any, Final
@@ -154,6 +155,17 @@ def _findings(browser: Browser, judge: Judge) -> Findings:
     return findings
 
 
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back while a child starts: it inherits the mask and is deaf from its first moment on; ours comes later."""
+    resource_tracker.ensure_running()  # its start would lift the mask again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Reader:
     """The driver's handle on the storefront process; ``send`` is what ``TruthLog`` sends with."""
 
@@ -162,7 +174,8 @@ class Reader:
         self._pipe, theirs = context.Pipe()
         work = (theirs, settings, rate, seed, max_bought)
         self._process = context.Process(target=_serve, args=work, daemon=True, name="storefront")
-        self._process.start()
+        with _interrupts_held():
+            self._process.start()
         theirs.close()
         self.findings = Findings()
 
