@@ -123,10 +123,11 @@ class ListSettings(Section):
     """How lists are kept and repaired."""
 
     max_visitors: int = Field(1_000_000, ge=1, description="lists that one recommender keeps in memory for repair")
+    reserve: int = Field(10, ge=0, description="items ranked beyond a list's size, to move up when something sells out")
     fallback_size: int = Field(100, ge=1, description="items in a trending or new list")
     item_list_size: int = Field(20, ge=1, description="items in a similar or together list")
     fallback_interval_s: float = Field(2.0, gt=0)
-    sweep_interval_s: float = Field(0.1, gt=0, description="how often due repairs and campaigns are looked for")
+    sweep_interval_s: float = Field(0.05, gt=0, description="how often due repairs and campaigns are looked for")
 
 
 class WebSettings(Section):
@@ -134,6 +135,7 @@ class WebSettings(Section):
 
     host: str = "127.0.0.1"
     port: int = Field(0, ge=0, le=65535, description="0: any free port; `streamrec doctor` shows it")
+    advertised_url: str = Field("", description="where others reach this worker; empty: http://host:port")
 
 
 class Settings(BaseSettings):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def build(parts: Parts) -> Role:
     """Put the role together."""
-    store = RedisFactStore(parts.redis)
+    store = RedisFactStore(parts.redis, cluster=parts.settings.redis.cluster)
 
     def apply(records: Sequence[Record]) -> None:
         store.apply([Fact(r.topic, r.key, r.value, r.offset) for r in records if r.topic != CAMPAIGNS])

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 #: Vectors applied at once: adding them takes the core thread from the visitors for some 50 ms.
 VECTOR_BATCH = 128
+#: Of each sweep's interval, how long lists are repaired and item lists made.
+UPKEEP_S, FALLBACKS_S = 0.025, 0.005
 
 
 class Recommender:
@@ -45,7 +47,7 @@ class Recommender:
         self.core = parts.core(RECOMMENDER)
         self.knowledge = Knowledge.build(settings, encoder.dim, encoder.digest, lambda texts: encoder.encode(texts, query=True))
         self.store = RedisVisitorStore(parts.redis)
-        self.matrix = ListMatrix(settings.lists.max_visitors, settings.ranking.list_size)
+        self.matrix = ListMatrix(settings.lists.max_visitors, settings.ranking.list_size + settings.lists.reserve)
         shop, vectors = self._replicas()
         after = [shop.reader.ready, vectors.reader.ready]
         # Without the shop's state there is nothing to rank: events wait until the replicas have caught up.
@@ -106,8 +108,10 @@ class Recommender:
         if owned - self.adopted:
             self.upkeep.adopt()
         self.adopted = owned
-        self.upkeep.tick(0.05)
-        self.fallbacks.tick(0.01)
+        # Visitors come first: while their events wait, only the smallest step of repair is done.
+        waiting = self.visits_reader.busy
+        self.upkeep.tick(0.0 if waiting else UPKEEP_S)
+        self.fallbacks.tick(0.0 if waiting else FALLBACKS_S)
 
     def explain(self, user_id: str, item_id: str) -> Future[Explanation]:
         """Answer why the visitor sees or does not see the item."""

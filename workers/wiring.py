@@ -59,7 +59,7 @@ def build_app(settings: Settings, roles: Sequence[str]) -> App:
     parts = Parts(app, settings, SystemClock(), observer, client, Producer(settings.kafka))
     built: list[Role] = [importlib.import_module(ROLES[name]).build(parts) for name in dict.fromkeys(roles)]
     registry.register(LagMetrics(built))
-    heartbeat = Heartbeat(parts, built, f"http://{settings.web.host}:{port}")
+    heartbeat = Heartbeat(parts, built, settings.web.advertised_url or f"http://{settings.web.host}:{port}")
     add_pages(app, built, observer.exposition)
     app.add([service for role in built for service in role.services])
     app.add([heartbeat])

@@ -65,7 +65,7 @@ def unpack(value: bytes) -> RankedList:
     """Return the list of a JSON value. Raises InvalidMessage for what is no list of this version."""
     try:
         return _decoder.decode(value)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         msg = f"list: {error}; it was not written by this version of streamrec, delete its key"
         raise InvalidMessage(msg) from error
 
@@ -76,7 +76,7 @@ def unpack_or_none(value: bytes | None) -> RankedList | None:
         return None
     try:
         return _decoder.decode(value)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
 
 

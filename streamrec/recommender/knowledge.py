@@ -19,6 +19,7 @@ from streamrec.events import Campaign, ItemNeighbours, ItemVector
 from streamrec.index import VectorIndex, VectorReplica, build_index
 from streamrec.lists.packing import RankedList
 from streamrec.lists.publish import published
+from streamrec.profiles import Profile
 from streamrec.ranking import Ranker, Ranking
 
 Rows = NDArray[np.int32]
@@ -49,14 +50,20 @@ class Knowledge:
         self.items = ItemTable(settings.index.max_items)
         self.index = index
         self.replica = VectorReplica(self.items.row, index, model_digest)
-        half_life_s = settings.ranking.trending_half_life_s
-        self.neighbours = NeighbourTable(self.items, popularity_half_life_s=half_life_s, max_items=settings.index.max_items)
+        self.neighbours = NeighbourTable(
+            self.items,
+            popularity_half_life_s=settings.ranking.trending_half_life_s,
+            together_half_life_s=settings.ranking.together_half_life_s,
+            max_items=settings.index.max_items,
+        )
         self.campaigns = CampaignBook()
         self.ranker = Ranker(
             self.items, index, self.neighbours, self.campaigns, settings.ranking, encode_queries, profiles=settings.profiles
         )
         self.digest = config_digest(settings, model_digest)
-        self._size = settings.ranking.list_size
+        #: Items of a published list, and of what is ranked for it: the rest moves up when something sells out.
+        self.list_size = settings.ranking.list_size
+        self._ranked_size = settings.ranking.list_size + settings.lists.reserve
 
     @classmethod
     def build(
@@ -95,6 +102,10 @@ class Knowledge:
         """Apply (campaign id, campaign or None, order); True when anything changed."""
         return any([self.campaigns.update(*message) for message in messages])  # noqa: C419 - every message is to be applied
 
+    def rank(self, profiles: Sequence[Profile], now_ms: int) -> list[Ranking]:
+        """Return what is ranked for each visitor: the published list and a reserve."""
+        return self.ranker.rank(profiles, now_ms, k=self._ranked_size)
+
     def hidden(self, now_ms: int) -> NDArray[np.bool_]:
         """Return a mask over rows of what nobody may see now: unavailable, or excluded for everybody."""
         return ~self.items.available | self.campaigns.effects(now_ms, self.items).excluded
@@ -106,7 +117,7 @@ class Knowledge:
             self.items,
             self.campaigns,
             self.hidden(now_ms) if hidden is None else hidden,
-            size=self._size,
+            size=self.list_size,
             made_at=now_ms,
             variant=VARIANT,
             digest=self.digest,

@@ -15,11 +15,12 @@ from streamrec.lists.matrix import ListMatrix
 from streamrec.lists.visitors import Replacement, VisitorStore
 from streamrec.observe import Observer
 from streamrec.ranking import Ranking, empty_ranking
+from streamrec.recommender.campaign_watch import CampaignWatch, Shift
 from streamrec.recommender.knowledge import Changes, Knowledge, Rows
 from streamrec.recommender.share import Share
 
 #: Visitors ranked again per step; small enough that an event never waits long behind it.
-_STEP: Final = 64
+_STEP: Final = 16
 #: Lists written per round trip.
 _BLOCK: Final = 1000
 
@@ -27,9 +28,10 @@ _BLOCK: Final = 1000
 class Upkeep:
     """Keeps published lists equal to what is ranked, less what nobody may see.
 
-    A sold-out item leaves every list by publishing the lists that hold it again: nothing is ranked for that. It stays in the
-    ranked list in memory, so a restock publishes it again as fast. Visitors whose list held it are remembered besides, for lists
-    that were ranked anew meanwhile. Lists that lost items are ranked again in the background (``tick``).
+    More is ranked than is published, so a sold-out item leaves every list, and the next one moves up, by publishing the lists that
+    hold it again: nothing is ranked for that. It stays in the ranked list in memory, so a restock publishes it again as fast.
+    Ranked again, in the background (``tick``), are lists that ran short, lists that a campaign can touch, and lists taken over.
+    Visitors whose list held a sold-out item are remembered, because their list may be ranked anew before it comes back.
     """
 
     def __init__(  # noqa: PLR0917 - the composition root names them
@@ -52,12 +54,11 @@ class Upkeep:
         self._observer = observer
         self._max_waiting_items = max_waiting_items
         self._max_waiting_visitors = max_waiting_visitors
+        self._watch = CampaignWatch(knowledge.campaigns, knowledge.items)
         #: Row of a sold-out item -> visitors whose lists held it.
         self._waiting: OrderedDict[int, list[str]] = OrderedDict()
         #: Visitors to rank again, most urgent last; bounded by the matrix.
-        self._dirty: dict[str, None] = {}
-        self._excluded: Rows = np.empty(0, np.int32)
-        self._campaigns_change_ms = 0
+        self._dirty: OrderedDict[str, None] = OrderedDict()
 
     @property
     def backlog(self) -> int:
@@ -66,20 +67,20 @@ class Upkeep:
 
     def changed(self, changes: Changes) -> None:
         """Repair the lists that hold what went or came back. Raises StoreUnavailable; repeating is safe."""
-        holders = self._matrix.users_holding(np.concatenate([changes.gone, changes.back]))
-        waiting = [user_id for row in changes.back.tolist() for user_id in self._waiting.get(row, ())]
-        self._republish(dict.fromkeys(holders))
+        holders = dict.fromkeys(self._matrix.users_holding(np.concatenate([changes.gone, changes.back])))
+        self._republish(holders)
         self._remember(changes.gone)
+        waiting = [user_id for row in changes.back.tolist() for user_id in self._waiting.get(row, ())]
+        # Their lists were ranked while it was gone. They had it before, so they get it back now and not in the background.
+        missing = [user_id for user_id in dict.fromkeys(waiting) if user_id not in holders]
+        self._mark(missing[_STEP:])
+        self._rank_again(missing[:_STEP])
         for row in changes.back.tolist():
             self._waiting.pop(row, None)
-        self._mark(holders)
-        self._mark(waiting)
-        # Those who had it before get it back now, not in the background.
-        self._rank_again([user_id for user_id in dict.fromkeys(waiting) if user_id in self._dirty][:_STEP])
 
     def campaigns_changed(self) -> None:
         """Look at the campaigns at the next tick."""
-        self._campaigns_change_ms = 0
+        self._watch.edited()
 
     def adopt(self) -> int:
         """Take over the lists of visitors that are now this worker's, to be ranked again; return how many."""
@@ -92,28 +93,23 @@ class Upkeep:
 
     def tick(self, budget_s: float) -> None:
         """Do what is due: campaigns that start or end now, and lists to rank again for at most about ``budget_s`` seconds."""
-        now_ms = self._clock.now_ms()
-        if now_ms >= self._campaigns_change_ms:
-            self._campaigns(now_ms)
+        shift = self._watch.look(self._clock.now_ms())
+        if shift is not None:
+            self._shifted(shift)
         deadline = time.monotonic() + budget_s
         while self._dirty and time.monotonic() < deadline:
             self._rank_again([self._dirty.popitem()[0] for _ in range(min(_STEP, len(self._dirty)))])
 
-    def _campaigns(self, now_ms: int) -> None:
-        book = self._knowledge.campaigns
-        book.drop_ended(now_ms)
-        excluded = np.flatnonzero(book.effects(now_ms, self._knowledge.items).excluded).astype(np.int32)
-        changed = np.setxor1d(excluded, self._excluded).astype(np.int32)
-        if len(changed):
-            self._republish(dict.fromkeys(self._matrix.users_holding(changed)))
-        self._excluded = excluded
-        self._mark(self._matrix.users())
-        following = book.next_change_ms(now_ms)
-        self._campaigns_change_ms = following if following is not None else _NEVER
+    def _shifted(self, shift: Shift) -> None:
+        self._republish(self._matrix.users_holding(shift.hidden))
+        if shift.raised:
+            # Whoever came last is the likeliest to look, and is ranked first.
+            self._mark(self._matrix.users())
+        self._mark(self._matrix.users_holding(shift.lowered))
 
     def _remember(self, gone: Rows) -> None:
         for row in gone.tolist():
-            holders = self._matrix.users_holding(np.array([row], np.int32))
+            holders = self._matrix.users_holding([row])
             if holders:
                 self._waiting[row] = holders[: self._max_waiting_visitors]
                 self._waiting.move_to_end(row)
@@ -122,13 +118,13 @@ class Upkeep:
 
     def _mark(self, users: Iterable[str]) -> None:
         for user_id in users:
-            self._dirty.pop(user_id, None)
             self._dirty[user_id] = None
+            self._dirty.move_to_end(user_id)
 
     def _republish(self, users: Iterable[str]) -> None:
         held = [(user_id, ranking) for user_id in users if (ranking := self._matrix.get(user_id)) is not None]
         for start in range(0, len(held), _BLOCK):
-            self._replace(held[start : start + _BLOCK], "repair")
+            self._mark(self._replace(held[start : start + _BLOCK], "repair"))
 
     def _rank_again(self, users: Sequence[str]) -> None:
         if not users:
@@ -136,30 +132,32 @@ class Upkeep:
         for user_id in users:
             self._dirty.pop(user_id, None)
         try:
-            profiles = self._store.load(users)
-            rankings = self._knowledge.ranker.rank(profiles, self._clock.now_ms())
+            rankings = self._knowledge.rank(self._store.load(users), self._clock.now_ms())
             self._replace(list(zip(users, rankings, strict=True)), "refresh")
         except Exception:
             self._mark(users)
             raise
 
-    def _replace(self, rankings: Sequence[tuple[str, Ranking]], kind: str) -> None:
+    def _replace(self, rankings: Sequence[tuple[str, Ranking]], kind: str) -> list[str]:
+        """Publish the rankings and return the visitors whose lists are shorter than they should be."""
         now_ms = self._clock.now_ms()
         hidden = self._knowledge.hidden(now_ms)
         known = [(user_id, ranking) for user_id, ranking in rankings if user_id in self._matrix]
+        lists = [self._knowledge.publish(ranking, now_ms, hidden) for _, ranking in known]
         replaced = self._store.replace_lists(
             [
-                Replacement(user_id, HOME, self._matrix.made_at(user_id), self._knowledge.publish(ranking, now_ms, hidden))
-                for user_id, ranking in known
+                Replacement(user_id, HOME, self._matrix.made_at(user_id), ranked)
+                for (user_id, _), ranked in zip(known, lists, strict=True)
             ]
         )
-        for (user_id, ranking), ok in zip(known, replaced, strict=True):
-            if ok:
-                self._matrix.put([user_id], [ranking], now_ms)
-            else:  # forgotten, expired, or written by another worker, whose list is newer than what we hold
+        short = []
+        for (user_id, ranking), ranked, ok in zip(known, lists, replaced, strict=True):
+            if not ok:  # forgotten, expired, or written by another worker, whose list is newer than what we hold
                 self._matrix.drop([user_id])
                 self._dirty.pop(user_id, None)
+                continue
+            self._matrix.put([user_id], [ranking], now_ms)
+            if len(ranked.items) < min(len(ranking), self._knowledge.list_size):
+                short.append(user_id)
         self._observer.count("lists_pushed", kind, sum(replaced))
-
-
-_NEVER: Final = 1 << 62
+        return short

@@ -78,7 +78,7 @@ class Visits:
         if not changed:
             return {}
         now_ms = self._clock.now_ms()
-        rankings = dict(zip(relisted, self._knowledge.ranker.rank([profiles[u] for u in relisted], now_ms), strict=True))
+        rankings = dict(zip(relisted, self._knowledge.rank([profiles[u] for u in relisted], now_ms), strict=True))
         self._emit(told)
         return self._write(pending, changed, profiles, rankings, now_ms)
 

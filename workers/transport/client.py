@@ -23,6 +23,8 @@ def common(kafka: KafkaSettings) -> dict[str, str | int | float | bool]:
         config["sasl.password"] = kafka.sasl_password.get_secret_value()
     if kafka.ssl_ca_location:
         config["ssl.ca.location"] = kafka.ssl_ca_location
+    # Brokers close idle connections and librdkafka opens them again; a line on stderr for each would only frighten.
+    config["log.connection.close"] = False
     return config | kafka.extra
 
 

@@ -87,6 +87,11 @@ class Reader(threading.Thread, ABC):
         """Ask the thread to read no more, let what is in flight finish within the bound, commit and leave."""
         self._stop_reading.set()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a batch was delivered and is not done."""
+        return bool(self._in_flight)
+
     # -- the thread --------------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
