@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from streamrec.demo.actions import Rates
+from streamrec.demo.probes import PATIENCE_S
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class DemoOptions:
     warm_up_s: float = 20.0
     #: How long loading may take until the demo gives up.
     load_timeout_s: float = 420.0
+    #: An effect that is not seen for so long is counted as unresolved, and its latency as so long.
+    patience_s: float = PATIENCE_S
     rates: Rates = field(default_factory=Rates)
     #: Where broker, Redis and workers write their logs; None: a folder that is removed at the end.
     log_dir: Path | None = None

@@ -36,7 +36,8 @@ from streamrec.events import CatalogItem
 from workers.transport.producer import Producer
 
 _FRAME_S: Final = 0.25
-_DRAIN_S: Final = 20.0
+#: How much longer than the patience for one effect everything may take to come to its end.
+_DRAIN_S: Final = 5.0
 #: A storefront is tried on more than a handful of visitors.
 _ENOUGH_VISITORS: Final = 50
 
@@ -173,7 +174,7 @@ def _play(
         client=place.client,
         shop=Storefront(place.client, cluster=place.redis.cluster),
         outbox=outbox,
-        board=Board(place.client),
+        board=Board(place.client, patience_s=options.patience_s),
         truth=TruthLog(reader.send),
         ledger=Ledger(place.client),
         visitors=Visitors(),
@@ -215,7 +216,7 @@ def _drain(play: _Play, actions: Actions) -> None:
     """Let everything that was begun come to its end while the storefront goes on reading."""
     play.replayer.stop()
     actions.stop()
-    ends_s = time.monotonic() + _DRAIN_S
+    ends_s = time.monotonic() + play.options.patience_s + _DRAIN_S
     while not play.driver.idle and time.monotonic() < ends_s:
         play.frame("draining", ends_s)
         time.sleep(_FRAME_S)

@@ -60,7 +60,7 @@ def stage(
         with LocalStack(log_dir=log_dir) as local:
             ours = local.environment()
             # The broker goes away before the clients of this process do; librdkafka would say so in the middle of the summary.
-            kafka = KafkaSettings(bootstrap=ours["STREAMREC_KAFKA__BOOTSTRAP"], extra={"log_level": "4"})
+            kafka = KafkaSettings(bootstrap=ours["STREAMREC_KAFKA__BOOTSTRAP"], extra={"log_level": "2"})
             redis_settings = RedisSettings(url=SecretStr(ours["STREAMREC_REDIS__URL"]))
             ensure_topics(kafka)
             started = tuple(local.worker(roles, environment) for roles in workers)

@@ -59,6 +59,7 @@ def test_the_demo_measures_every_latency_and_finds_no_violation(shop: Path, tmp_
         rate=60.0,
         read_rate=200.0,
         warm_up_s=3.0,
+        patience_s=5.0,
         view=False,
         rates=Rates(soldout=3.0, price=3.0, campaign=0.5, new_item=0.5),
         log_dir=tmp_path / "logs",
