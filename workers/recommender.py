@@ -30,11 +30,28 @@ if TYPE_CHECKING:
     from workers.transport.batch import Place, Record
     from workers.transport.group import GroupReader
     from workers.transport.pipeline import Pipeline
+    from workers.transport.producer import Producer
 
 #: Vectors applied at once: adding them takes the core thread from the visitors for some 50 ms.
 VECTOR_BATCH = 128
 #: Of each sweep's interval, how long lists are repaired and item lists made.
 UPKEEP_S, FALLBACKS_S = 0.025, 0.005
+
+
+class PairsOutbox:
+    """Tells the aggregator through the topic of item pairs."""
+
+    def __init__(self, producer: Producer) -> None:
+        self._producer = producer
+
+    def send(self, told: Sequence[tuple[str, ItemActivity]]) -> None:
+        """Put the messages on their way."""
+        for item_id, activity in told:
+            self._producer.send(PAIRS, item_id, encode(activity, PAIRS))
+
+    def flush(self) -> None:
+        """Wait until they are acknowledged."""
+        self._producer.flush()
 
 
 class Recommender:
@@ -57,7 +74,9 @@ class Recommender:
         self.adopted: frozenset[Place] = frozenset()
         share = PartitionShare(self.visits_reader, partitions(settings.kafka)[CLICKS])
         observer, clock = parts.observer, parts.clock
-        self.visits = Visits(self.knowledge, self.store, self.matrix, self.emit, settings.profiles, clock, observer)
+        self.visits = Visits(
+            self.knowledge, self.store, self.matrix, PairsOutbox(parts.producer), settings.profiles, clock, observer
+        )
         self.upkeep = Upkeep(self.knowledge, self.store, self.matrix, share, clock, observer)
         lists = RedisListStore(parts.redis)
         self.fallbacks = Fallbacks(self.knowledge, lists, share, settings.lists, clock, observer)
@@ -75,12 +94,6 @@ class Recommender:
         """Take visitors' events."""
         self.visits.update([(r.key, cast("Event", r.value)) for r in records])
         self.parts.freshness(records)
-
-    def emit(self, told: Sequence[tuple[str, ItemActivity]]) -> None:
-        """Tell the aggregator."""
-        for item_id, activity in told:
-            self.parts.producer.send(PAIRS, item_id, encode(activity, PAIRS))
-        self.parts.producer.flush()
 
     def take_shop(self, records: Sequence[Record]) -> None:
         """Take facts and campaigns, and repair the lists that they touch."""

@@ -21,9 +21,12 @@ def top(scores: Floats, hashes: NDArray[np.uint64], n: int) -> NDArray[np.intp]:
     if len(found) > n:
         values = scores[found]
         bound = np.partition(values, len(values) - n)[len(values) - n]
-        # All that tie with the last place compete for it by hash; partition alone would choose by row number.
-        found = found[values >= bound]
-    return found[best_first(scores[found], hashes[found])][:n]
+        # All that tie with the last place compete for it by hash; partition alone would choose by row number. After a bulk load
+        # that is the whole catalogue, too many to sort for the sake of the first few.
+        above, tied = found[values > bound], found[values == bound]
+        left = n - len(above)
+        found = np.concatenate([above, tied[np.argpartition(hashes[tied], left - 1)[:left]]])
+    return found[best_first(scores[found], hashes[found])]
 
 
 def marks(sorted_rows: NDArray[np.int32], wanted: NDArray[np.int32]) -> NDArray[np.bool_]:

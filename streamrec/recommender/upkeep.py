@@ -92,13 +92,18 @@ class Upkeep:
         return found
 
     def tick(self, budget_s: float) -> None:
-        """Do what is due: campaigns that start or end now, and lists to rank again for at most about ``budget_s`` seconds."""
+        """Do what is due: campaigns that start or end now, and lists to rank again until about ``budget_s`` seconds are over.
+
+        However small the budget, one step is done: under steady traffic repair goes on too.
+        """
         shift = self._watch.look(self._clock.now_ms())
         if shift is not None:
             self._shifted(shift)
         deadline = time.monotonic() + budget_s
-        while self._dirty and time.monotonic() < deadline:
+        while self._dirty:
             self._rank_again([self._dirty.popitem()[0] for _ in range(min(_STEP, len(self._dirty)))])
+            if time.monotonic() >= deadline:
+                return
 
     def _shifted(self, shift: Shift) -> None:
         self._republish(self._matrix.users_holding(shift.hidden))

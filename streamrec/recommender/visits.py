@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from streamrec.candidates import activities
 from streamrec.clock import Clock
@@ -21,7 +21,17 @@ from streamrec.recommender.knowledge import Knowledge
 #: Somebody else writes the same visitor again and again: two workers believe to own it. The batch is then tried again later.
 _ATTEMPTS: Final = 10
 
-Emit = Callable[[Sequence[tuple[str, ItemActivity]]], None]
+
+class Outbox(Protocol):
+    """Where the aggregator is told what visitors met."""
+
+    def send(self, told: Sequence[tuple[str, ItemActivity]]) -> None:
+        """Put (item id, activity) messages on their way."""
+        ...
+
+    def flush(self) -> None:
+        """Wait until everything sent is acknowledged. Raises BrokerUnavailable."""
+        ...
 
 
 class Visits:
@@ -36,7 +46,7 @@ class Visits:
         knowledge: Knowledge,
         store: VisitorStore,
         matrix: ListMatrix,
-        emit: Emit,
+        outbox: Outbox,
         settings: ProfileSettings,
         clock: Clock,
         observer: Observer,
@@ -44,7 +54,7 @@ class Visits:
         self._knowledge = knowledge
         self._store = store
         self._matrix = matrix
-        self._emit = emit
+        self._outbox = outbox
         self._settings = settings
         self._clock = clock
         self._observer = observer
@@ -77,9 +87,11 @@ class Visits:
                 relisted.append(user_id)
         if not changed:
             return {}
+        # Kafka acknowledges while we rank.
+        self._outbox.send(told)
         now_ms = self._clock.now_ms()
         rankings = dict(zip(relisted, self._knowledge.rank([profiles[u] for u in relisted], now_ms), strict=True))
-        self._emit(told)
+        self._outbox.flush()
         return self._write(pending, changed, profiles, rankings, now_ms)
 
     def _apply(self, user_id: str, profile: Profile, event: Event, told: list[tuple[str, ItemActivity]]) -> bool:
