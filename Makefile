@@ -11,10 +11,11 @@ SUITABLE := import ensurepip, pathlib, sys, sysconfig; sys.exit(sys.version_info
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do $$p -c '$(SUITABLE)' 2>/dev/null && command -v $$p && break; done)
 PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check
 DEMO_ARGS ?=
+LOCAL_ARGS ?=
 PYTEST_ARGS ?=
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test test-data check format schemas bench clean
+.PHONY: help demo up test test-data check format schemas bench clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS=$$'\t' read -r target text; do printf '  %-12s %s\n' "$$target" "$$text"; done
@@ -38,6 +39,9 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 
 demo: $(VENV)/.demo  ## Run the whole system on real data: make demo DEMO_ARGS="--seconds 60 --report report.json"
 	$(BIN)/streamrec demo $(DEMO_ARGS)
+
+up: $(VENV)/.demo  ## Run broker, Redis and workers on this machine until Ctrl-C, to play merchant and storefront
+	$(BIN)/streamrec local $(LOCAL_ARGS)
 
 check: $(VENV)/.dev  ## Run the linters and the type checker
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ from streamrec.errors import StreamrecError
 #: verb → where its click command stands, in the order of a shop's day.
 _VERBS: Final = {
     "demo": "run:demo",
+    "local": "local:local",
     "topics": "topics:topics",
     "worker": "run:worker",
     "publish": "publish:publish",

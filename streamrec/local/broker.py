@@ -7,6 +7,7 @@ from typing import Final, Self
 
 from streamrec.errors import LocalStackError
 from streamrec.local.child import Child
+from streamrec.local.gateway import Gateway
 from streamrec.local.ports import HOST, answers, free_port, must_be_free
 from streamrec.local.workspace import Workspace
 
@@ -29,10 +30,15 @@ def _binary() -> str:
 
 
 class LocalBroker:
-    """A broker on a loopback port, as a context manager. It forgets all topics, records and offsets when it ends."""
+    """A broker on a loopback port, as a context manager. It forgets all topics, records and offsets when it ends.
 
-    def __init__(self, *, port: int | None = None, log_path: Path | None = None) -> None:
+    ``old_clients`` puts a gateway before it, so that clients of before 2023 understand it; it costs a hop.
+    """
+
+    def __init__(self, *, port: int | None = None, log_path: Path | None = None, old_clients: bool = False) -> None:
         self.port = port or 0
+        self._old_clients = old_clients
+        self._gateway: Gateway | None = None
         self._log_path = log_path
         self._workspace: Workspace | None = None
         self._child: Child | None = None
@@ -60,15 +66,22 @@ class LocalBroker:
         if self._child is None:
             self._child = Child("the embedded broker", self._log_path or self._workspace.path / "broker.log")
         must_be_free(self.port)
-        url = f"tcp://{self.bootstrap}"
-        arguments = ["--listener-url", url, "--advertised-listener-url", url, "--storage-engine", "memory://tansu/"]
+        # With a gateway the broker listens behind it and sends its clients to it.
+        own_port = free_port() if self._old_clients else self.port
+        addresses = ["--listener-url", f"tcp://{HOST}:{own_port}", "--advertised-listener-url", f"tcp://{self.bootstrap}"]
+        arguments = [*addresses, "--storage-engine", "memory://tansu/"]
         # Its default log level writes a line per request.
         self._child.start([program, "broker", *arguments], {"RUST_LOG": "warn"})
-        self._child.wait_until(lambda: answers(self.port, _API_VERSIONS, _CORRELATION), timeout_s, "answering Kafka requests")
+        self._child.wait_until(lambda: answers(own_port, _API_VERSIONS, _CORRELATION), timeout_s, "answering Kafka requests")
+        if self._old_clients:
+            self._gateway = Gateway(self.port, own_port).start()
         return self
 
     def stop(self) -> None:
         """End the broker and remove its folder; a second call does nothing."""
+        if self._gateway:
+            self._gateway.stop()
+            self._gateway = None
         if self._child:
             self._child.stop(timeout_s=3.0)
         if self._workspace:
@@ -77,6 +90,9 @@ class LocalBroker:
 
     def kill(self) -> None:
         """End the broker at once (SIGKILL); ``restart`` brings an empty one back on the same port."""
+        if self._gateway:
+            self._gateway.stop()
+            self._gateway = None
         if self._child:
             self._child.kill()
 

@@ -14,11 +14,23 @@ from streamrec.local.workspace import Workspace
 
 
 class LocalStack:
-    """An embedded broker and Redis on free loopback ports, as a context manager; workers made here stop with it."""
+    """An embedded broker and Redis on loopback ports, free ones unless given, as a context manager.
 
-    def __init__(self, *, durable_redis: bool = False, log_dir: Path | None = None) -> None:
-        self.broker = LocalBroker(log_path=log_dir / "broker.log" if log_dir else None)
-        self.redis = LocalRedis(durable=durable_redis, log_path=log_dir / "redis.log" if log_dir else None)
+    Workers made here stop with it.
+    """
+
+    def __init__(
+        self,
+        *,
+        durable_redis: bool = False,
+        log_dir: Path | None = None,
+        broker_port: int | None = None,
+        redis_port: int | None = None,
+        old_clients: bool = False,
+    ) -> None:
+        broker_log = log_dir / "broker.log" if log_dir else None
+        self.broker = LocalBroker(port=broker_port, log_path=broker_log, old_clients=old_clients)
+        self.redis = LocalRedis(durable=durable_redis, port=redis_port, log_path=log_dir / "redis.log" if log_dir else None)
         self.workers: list[WorkerProcess] = []
         self._log_dir = log_dir
         self._workspace: Workspace | None = None
