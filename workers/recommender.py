@@ -100,8 +100,8 @@ class Recommender:
         facts = [Fact(r.topic, r.key, r.value, r.offset) for r in records if r.topic != CAMPAIGNS]
         changes = self.knowledge.take_facts(facts)
         if len(changes.gone) or len(changes.back):
-            self.upkeep.changed(changes)
             self.fallbacks.shop_changed()
+            self.upkeep.changed(changes)
         told = [(r.key, cast("Campaign | None", r.value), r.offset) for r in records if r.topic == CAMPAIGNS]
         if told and self.knowledge.take_campaigns(told):
             self.upkeep.campaigns_changed()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,13 @@ from streamrec.campaigns import CampaignBook, Effects, Pin
 from streamrec.catalogue.table import ItemTable
 from streamrec.recommender.knowledge import Rows
 
-#: Every segment: what changes for some visitors is noticed too.
-_SEGMENTS: Final = frozenset({"all", "new", "returning", "buyers"})
+#: Every combination of segments that a visitor can be in; compared one by one, because what two segments feel may cancel out.
+_KINDS: Final = tuple(frozenset({"all", *rest}) for rest in (("new",), ("returning",), ("new", "buyers"), ("returning", "buyers")))
+_T = TypeVar("_T", bound=np.generic)
 _NEVER: Final = 1 << 62
 _NOBODY: Final = np.empty(0, np.int32)
+#: Items may enter and leave what an exclusion names at any time, a bulk load does so without end: looked at so often at most.
+_RELOOK_MS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +27,19 @@ class Shift:
 
     #: Rows that nobody may see now, or that everybody may see again: lists that hold them are to be published again.
     hidden: Rows
-    #: Rows that weigh less than before, or lost a slot: lists that hold them are to be ranked again.
+    #: Rows that weigh less than before, lost a slot or are kept from a segment: lists that hold them are to be ranked again.
     lowered: Rows
     #: Whether anything weighs more than before, won a slot or came back: it may belong into any list.
     raised: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one kind of visitor felt at the last look; arrays are (n_items,) of then."""
+
+    multiplier: NDArray[np.float32]
+    excluded: NDArray[np.bool_]
+    pins: frozenset[Pin]
 
 
 class CampaignWatch:
@@ -36,39 +48,63 @@ class CampaignWatch:
     def __init__(self, book: CampaignBook, items: ItemTable) -> None:
         self._book = book
         self._items = items
-        self._multiplier = np.empty(0, np.float32)
+        self._seen = [_Seen(np.empty(0, np.float32), np.empty(0, np.bool_), frozenset()) for _ in _KINDS]
         self._excluded: Rows = _NOBODY
-        self._pins: frozenset[Pin] = frozenset()
         self._next_ms = 0
+        self._version = -1
+        self._relook_ms = 0
 
     def edited(self) -> None:
         """Hear that a campaign message came in: the next look compares."""
         self._next_ms = 0
 
     def look(self, now_ms: int) -> Shift | None:
-        """Return what changed, None while no campaign's moment has come."""
-        if now_ms < self._next_ms:
-            return None
+        """Return what changed, None while no campaign's moment has come and no item moved into or out of one."""
+        if now_ms >= self._next_ms:
+            return self._compare(now_ms)
+        if len(self._book) and self._items.version != self._version and now_ms >= self._relook_ms:
+            self._note_items(now_ms)
+            hidden = self._hidden(now_ms)
+            return Shift(hidden, lowered=_NOBODY, raised=False) if len(hidden) else None
+        return None
+
+    def _compare(self, now_ms: int) -> Shift:
         self._book.drop_ended(now_ms)
         following = self._book.next_change_ms(now_ms)
         self._next_ms = _NEVER if following is None else following
-        everybody = self._book.effects(now_ms, self._items)
-        return self._shift(self._book.effects(now_ms, self._items, _SEGMENTS), np.flatnonzero(everybody.excluded).astype(np.int32))
+        self._note_items(now_ms)
+        lowered, raised = [_NOBODY], False
+        for number, kind in enumerate(_KINDS):
+            effects = self._book.effects(now_ms, self._items, kind)
+            less, more = _difference(self._seen[number], effects)
+            lowered.append(less)
+            raised |= more
+            self._seen[number] = _Seen(effects.multiplier, effects.excluded, frozenset(effects.pins))
+        return Shift(self._hidden(now_ms), np.unique(np.concatenate(lowered)), raised)
 
-    def _shift(self, effects: Effects, excluded: Rows) -> Shift:
-        before = np.ones(len(effects.multiplier), np.float32)
-        before[: len(self._multiplier)] = self._multiplier
-        pins = frozenset(effects.pins)
-        unpinned = np.array([pin.row for pin in self._pins - pins], np.int32)
-        back = np.setdiff1d(self._excluded, excluded)
-        shift = Shift(
-            hidden=np.setxor1d(excluded, self._excluded).astype(np.int32),
-            lowered=np.union1d(_rows(effects.multiplier < before), unpinned).astype(np.int32),
-            raised=bool((effects.multiplier > before).any() or pins - self._pins or len(back)),
-        )
-        self._multiplier, self._excluded, self._pins = effects.multiplier, excluded, pins
-        return shift
+    def _note_items(self, now_ms: int) -> None:
+        self._version, self._relook_ms = self._items.version, now_ms + _RELOOK_MS
+
+    def _hidden(self, now_ms: int) -> Rows:
+        excluded = np.flatnonzero(self._book.effects(now_ms, self._items).excluded).astype(np.int32)
+        hidden = np.setxor1d(excluded, self._excluded).astype(np.int32)
+        self._excluded = excluded
+        return hidden
 
 
-def _rows(mask: NDArray[np.bool_]) -> Rows:
-    return np.flatnonzero(mask).astype(np.int32)
+def _difference(before: _Seen, now: Effects) -> tuple[Rows, bool]:
+    """Return the rows that one kind of visitor should see less of, and whether there is anything to see more of."""
+    multiplier = _grown(before.multiplier, len(now.multiplier), 1)
+    excluded = _grown(before.excluded, len(now.excluded), 0)
+    pins = frozenset(now.pins)
+    unpinned = np.array([pin.row for pin in before.pins - pins], np.int32)
+    less = np.flatnonzero((now.multiplier < multiplier) | (now.excluded & ~excluded)).astype(np.int32)
+    more = (now.multiplier > multiplier).any() or (excluded & ~now.excluded).any() or pins - before.pins
+    return np.union1d(less, unpinned).astype(np.int32), bool(more)
+
+
+def _grown(column: NDArray[_T], n: int, empty: int) -> NDArray[_T]:
+    """Return a column of ``n`` rows: those that were there, then rows that no campaign touched."""
+    grown = np.full(n, empty, column.dtype)
+    grown[: len(column)] = column
+    return grown

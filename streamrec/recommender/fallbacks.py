@@ -73,7 +73,9 @@ class Fallbacks:
         """Push what is due, for at most about ``budget_s`` seconds. Raises StoreUnavailable; repeating is safe."""
         now_ms = self._clock.now_ms()
         deadline = time.monotonic() + budget_s
-        if self._share.leads() and now_ms >= self._shop_due_ms:
+        if not self._share.leads():
+            self._pushed.clear()  # another worker's lists stand now
+        elif now_ms >= self._shop_due_ms:
             self._push_changed(now_ms, dict(self._shop(now_ms)))
             self._shop_due_ms = now_ms + int(self._settings.fallback_interval_s * 1000)
         while self._due and time.monotonic() < deadline:
@@ -83,7 +85,8 @@ class Fallbacks:
         ranker, n = self._knowledge.ranker, self._settings.fallback_size
         yield keys.trending(), ranker.trending(now_ms, n)
         yield keys.new(), ranker.newest(now_ms, n)
-        names = self._knowledge.items.categories.names()
+        # A category of that name would overwrite the shop's own list.
+        names = [name for name in self._knowledge.items.categories.names() if name != keys.ALL]
         for _ in range(min(_CATEGORIES, len(names))):
             self._turn = (self._turn + 1) % len(names)
             category = names[self._turn]
@@ -93,7 +96,7 @@ class Fallbacks:
     def _push_changed(self, now_ms: int, rankings: dict[str, Ranking]) -> None:
         lists: dict[str, RankedList] = {}
         for key, ranking in rankings.items():
-            ranked = self._knowledge.publish(ranking, now_ms)
+            ranked = self._knowledge.publish(ranking, now_ms, size=self._settings.fallback_size)
             pushed_at, ids = self._pushed.get(key, (0, ()))
             if tuple(ranked.ids()) != ids or now_ms - pushed_at > _REWRITE_MS:
                 lists[key] = ranked
@@ -108,12 +111,12 @@ class Fallbacks:
         n = self._settings.item_list_size
         lists = {}
         for name, similar, together in zip(names, ranker.similar(names, now_ms, n), ranker.together(names, now_ms, n), strict=True):
-            lists[keys.similar(name)] = self._knowledge.publish(similar, now_ms)
-            lists[keys.together(name)] = self._knowledge.publish(together, now_ms)
+            lists[keys.similar(name)] = self._knowledge.publish(similar, now_ms, size=n)
+            lists[keys.together(name)] = self._knowledge.publish(together, now_ms, size=n)
         try:
             self._store.put(lists, keys.ITEM_LIST_TTL_S)
         except Exception:
-            for row in rows:
+            for row in reversed(rows):
                 self._due[row] = None
             raise
         self._observer.count("lists_pushed", "item", len(lists))

@@ -110,14 +110,19 @@ class Knowledge:
         """Return a mask over rows of what nobody may see now: unavailable, or excluded for everybody."""
         return ~self.items.available | self.campaigns.effects(now_ms, self.items).excluded
 
-    def publish(self, ranking: Ranking, now_ms: int, hidden: NDArray[np.bool_] | None = None) -> RankedList:
-        """Return the list as storefronts read it: what was ranked, less what nobody may see now, at most ``list_size`` items."""
+    def publish(
+        self, ranking: Ranking, now_ms: int, hidden: NDArray[np.bool_] | None = None, *, size: int | None = None
+    ) -> RankedList:
+        """Return the list as storefronts read it: what was ranked, less what nobody may see now.
+
+        At most ``size`` items, which is ``list_size`` unless told.
+        """
         return published(
             ranking,
             self.items,
             self.campaigns,
             self.hidden(now_ms) if hidden is None else hidden,
-            size=self.list_size,
+            size=self.list_size if size is None else size,
             made_at=now_ms,
             variant=VARIANT,
             digest=self.digest,

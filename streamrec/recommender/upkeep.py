@@ -57,7 +57,7 @@ class Upkeep:
         self._watch = CampaignWatch(knowledge.campaigns, knowledge.items)
         #: Row of a sold-out item -> visitors whose lists held it.
         self._waiting: OrderedDict[int, list[str]] = OrderedDict()
-        #: Visitors to rank again, most urgent last; bounded by the matrix.
+        #: Visitors to rank again, most urgent last; at most twice as many as the matrix holds.
         self._dirty: OrderedDict[str, None] = OrderedDict()
 
     @property
@@ -66,17 +66,19 @@ class Upkeep:
         return len(self._dirty)
 
     def changed(self, changes: Changes) -> None:
-        """Repair the lists that hold what went or came back. Raises StoreUnavailable; repeating is safe."""
+        """Repair the lists that hold what went or came back.
+
+        Raises StoreUnavailable; what was not repaired is then due at the next tick.
+        """
         holders = dict.fromkeys(self._matrix.users_holding(np.concatenate([changes.gone, changes.back])))
-        self._republish(holders)
         self._remember(changes.gone)
-        waiting = [user_id for row in changes.back.tolist() for user_id in self._waiting.get(row, ())]
+        waiting = [user_id for row in changes.back.tolist() for user_id in self._waiting.pop(row, ())]
         # Their lists were ranked while it was gone. They had it before, so they get it back now and not in the background.
         missing = [user_id for user_id in dict.fromkeys(waiting) if user_id not in holders]
-        self._mark(missing[_STEP:])
+        # Marked before anything is tried: the facts are applied, so nobody tells of this change a second time.
+        self._mark(missing)
+        self._republish(holders)
         self._rank_again(missing[:_STEP])
-        for row in changes.back.tolist():
-            self._waiting.pop(row, None)
 
     def campaigns_changed(self) -> None:
         """Look at the campaigns at the next tick."""
@@ -106,11 +108,12 @@ class Upkeep:
                 return
 
     def _shifted(self, shift: Shift) -> None:
-        self._republish(self._matrix.users_holding(shift.hidden))
         if shift.raised:
             # Whoever came last is the likeliest to look, and is ranked first.
             self._mark(self._matrix.users())
         self._mark(self._matrix.users_holding(shift.lowered))
+        # Last, because it may fail, and nobody tells of this shift a second time.
+        self._republish(self._matrix.users_holding(shift.hidden))
 
     def _remember(self, gone: Rows) -> None:
         for row in gone.tolist():
@@ -125,11 +128,17 @@ class Upkeep:
         for user_id in users:
             self._dirty[user_id] = None
             self._dirty.move_to_end(user_id)
+        if len(self._dirty) > 2 * len(self._matrix):
+            self._dirty = OrderedDict.fromkeys(user_id for user_id in self._dirty if user_id in self._matrix)
 
     def _republish(self, users: Iterable[str]) -> None:
         held = [(user_id, ranking) for user_id in users if (ranking := self._matrix.get(user_id)) is not None]
         for start in range(0, len(held), _BLOCK):
-            self._mark(self._replace(held[start : start + _BLOCK], "repair"))
+            try:
+                self._mark(self._replace(held[start : start + _BLOCK], "repair"))
+            except Exception:
+                self._mark(user_id for user_id, _ in held[start:])
+                raise
 
     def _rank_again(self, users: Sequence[str]) -> None:
         if not users:

@@ -1,0 +1,296 @@
+"""Repair: what sold out leaves every list at once, what is back returns, and no outage or other worker loses either."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from streamrec.errors import StoreUnavailable
+from streamrec.events import Click, Targets
+from streamrec.lists.keys import HOME
+from streamrec.lists.packing import RankedList
+from streamrec.lists.visitors import MemoryVisitorStore, Replacement
+from tests.unit.recommender.rooms import T0, Nothing, Room
+
+
+def _visited(max_waiting: tuple[int, int] = (100, 100)) -> Room:
+    room = Room(max_waiting=max_waiting)
+    room.click("u", "i1")
+    room.click("v", "i1", "i2")
+    room.clock.advance(1000)
+    return room
+
+
+def _writes_elsewhere(room: Room, user_id: str, *, later: int = 1) -> RankedList:
+    """Write a newer list as another worker does."""
+    ranked = room.store.lists(user_id)[HOME]
+    newer = RankedList(ranked.made_at + later, ranked.items[::-1], ranked.variant, ranked.digest)
+    MemoryVisitorStore.replace_lists(room.store, [Replacement(user_id, HOME, ranked.made_at, newer)])
+    return newer
+
+
+# -- sold out and back -----------------------------------------------------------------------------------------------------
+
+
+def test_what_sells_out_leaves_every_list_and_the_reserve_moves_up() -> None:
+    room = _visited()
+    before = room.homes()
+    gone = next(item_id for item_id in before["u"] if item_id in before["v"])
+    room.stock(gone, 0)
+    for user_id, ids in room.homes().items():
+        kept = [item_id for item_id in before[user_id] if item_id != gone]
+        assert ids[: len(kept)] == kept
+        assert len(ids) == 4
+    assert room.pushed("repair") == 2
+    assert room.pushed("refresh") == 0  # nothing was ranked for it
+
+
+def test_what_is_back_stands_where_it_stood() -> None:
+    room = _visited()
+    before = room.homes()
+    room.stock(before["u"][0], 0)
+    room.stock(before["u"][0], 5)
+    assert room.homes() == before
+
+
+def test_a_list_that_was_ranked_while_an_item_was_gone_gets_it_back_with_the_restock() -> None:
+    room = _visited()
+    gone = room.home("u")[0]
+    room.stock(gone, 0)
+    room.visit(("u", Click(item_id="i1", ts=T0 + 500)))
+    assert gone not in room.knowledge.items.ids(room.matrix.get("u").rows)  # type: ignore[union-attr]
+    room.stock(gone, 5)
+    assert gone in room.home("u")
+
+
+def test_more_holders_than_one_step_ranks_at_once_get_it_back_in_the_background() -> None:
+    room = Room()
+    users = [f"u{n}" for n in range(40)]
+    for user_id in users:
+        room.click(user_id, "i1")
+    gone = room.home("u0")[0]
+    room.stock(gone, 0)
+    room.visit(*((user_id, Click(item_id="i1", ts=T0 + 500)) for user_id in users))
+    room.stock(gone, 5)
+    assert room.upkeep.backlog == 24
+    room.tick()
+    assert all(gone in ids for ids in room.homes().values())
+
+
+def test_a_list_that_runs_short_is_ranked_again() -> None:
+    room = _visited()
+    for item_id in room.knowledge.items.ids(room.matrix.get("u").rows)[:3]:  # type: ignore[union-attr]
+        room.stock(item_id, 0)
+    assert room.upkeep.backlog
+    room.tick()
+    assert {len(ids) for ids in room.homes().values()} == {4}
+    assert room.upkeep.backlog == 0
+
+
+def test_a_removed_item_leaves_every_list_like_a_sold_out_one() -> None:
+    room = _visited()
+    gone = room.home("u")[0]
+    room.fact("items.catalog", gone, None)
+    assert all(gone not in ids and len(ids) == 4 for ids in room.homes().values())
+
+
+# -- others ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_forgotten_visitor_stays_forgotten() -> None:
+    room = _visited()
+    gone = room.home("u")[0]
+    room.store.forget("u")
+    room.stock(gone, 0)
+    room.stock(gone, 1)
+    room.campaign("c", "boost", "i7")
+    room.tick()
+    assert room.store.lists("u") == {}
+    assert "u" not in room.matrix
+    assert room.upkeep.backlog == 0
+
+
+def test_a_list_of_another_worker_is_not_overwritten_and_its_visitor_is_no_longer_ours() -> None:
+    room = _visited()
+    theirs = _writes_elsewhere(room, "u")
+    room.stock(theirs.ids()[0], 0)
+    assert room.store.lists("u")[HOME] == theirs
+    assert "u" not in room.matrix
+    assert "v" in room.matrix
+
+
+def test_adopted_lists_are_ranked_anew_and_repaired_from_then_on() -> None:
+    room = _visited()
+    made = room.homes()
+    room.start()
+    room.items([f"i{n}" for n in range(12)])
+    assert room.upkeep.adopt() == 2
+    assert room.upkeep.adopt() == 0
+    room.tick()
+    assert room.homes() == made
+    room.stock(made["u"][0], 0)
+    assert made["u"][0] not in room.home("u")
+
+
+def test_lists_of_visitors_that_are_not_ours_are_not_adopted() -> None:
+    room = _visited()
+    room.share = Nothing()
+    room.start()
+    assert room.upkeep.adopt() == 0
+
+
+# -- outages ---------------------------------------------------------------------------------------------------------------
+
+
+def _same_as_without_outage(room: Room) -> None:
+    """Hold the published lists against those of a worker that is told the whole truth at once."""
+    [*users] = room.homes()
+    rankings = room.knowledge.rank(room.store.load(users), room.clock.now_ms())
+    best = {u: room.knowledge.publish(r, room.clock.now_ms()).ids() for u, r in zip(users, rankings, strict=True)}
+    assert {u: set(ids) for u, ids in room.homes().items()} == {u: set(ids) for u, ids in best.items()}
+
+
+def test_a_repair_that_meets_an_outage_is_done_later_though_nobody_tells_of_it_again() -> None:
+    room = _visited()
+    gone = room.home("u")[0]
+    room.outage.begin("replace_lists")
+    with pytest.raises(StoreUnavailable):
+        room.stock(gone, 0)
+    assert gone in room.home("u")
+    room.tick()
+    assert all(gone not in ids for ids in room.homes().values())
+    _same_as_without_outage(room)
+
+
+@pytest.mark.parametrize("method", ["load", "replace_lists"])
+def test_a_restock_that_meets_an_outage_is_done_later(method: str) -> None:
+    room = _visited()
+    gone = room.home("u")[0]
+    room.stock(gone, 0)
+    room.visit(("u", Click(item_id="i1", ts=T0 + 500)), ("v", Click(item_id="i1", ts=T0 + 500)))
+    room.outage.begin(method)
+    with pytest.raises(StoreUnavailable):
+        room.stock(gone, 5)
+    room.tick()
+    assert gone in room.home("u")
+    _same_as_without_outage(room)
+
+
+@pytest.mark.parametrize("method", ["load", "replace_lists"])
+def test_an_outage_amid_many_repairs_loses_none(method: str) -> None:
+    room = Room()
+    for n in range(40):
+        room.click(f"u{n}", "i1")
+    room.campaign("c", "boost", "i9", factor=1000.0)
+    room.outage.begin(method, after=1, times=2)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            room.tick()
+        assert room.upkeep.backlog == 24
+    room.tick()
+    assert {ids[0] for ids in room.homes().values()} == {"i9"}
+    assert len(room.matrix) == 40
+
+
+def test_a_campaign_that_starts_during_an_outage_is_not_missed() -> None:
+    room = _visited()
+    gone = room.home("u")[0]
+    room.campaign("c", "exclude", gone, starts=5000)
+    room.at(2000)
+    room.outage.begin("replace_lists")
+    with pytest.raises(StoreUnavailable):
+        room.at(5000)
+    room.tick()
+    assert all(gone not in ids for ids in room.homes().values())
+
+
+def test_however_small_the_budget_one_step_is_done() -> None:
+    room = Room()
+    for n in range(40):
+        room.click(f"u{n}", "i1")
+    room.campaign("c", "boost", "i9", factor=1000.0)
+    room.upkeep.tick(0.0)
+    assert room.upkeep.backlog == 24
+
+
+# -- campaigns -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("action", ["boost", "bury", "pin", "exclude"])
+def test_campaigns_start_and_end_by_the_clock_alone(action: str) -> None:
+    room = _visited()
+    before = room.homes()
+    target = before["u"][1] if action in {"bury", "exclude"} else next(f"i{n}" for n in range(12) if f"i{n}" not in before["u"])
+    fields: dict[str, Any] = {"slots": (2,)} if action == "pin" else {"factor": 1000.0}
+    room.campaign("c", action, target, starts=5000, ends=9000, **fields)
+    room.at(4999)
+    assert room.homes() == before
+    room.at(5000)
+    running = room.home("u")
+    place = {"boost": running[:1], "pin": running[1:2]}.get(action, [])
+    assert place == [item_id for item_id in running if item_id == target]
+    assert (target in running) == (action in {"boost", "pin"})
+    assert len(running) == 4
+    room.at(9000)
+    assert room.homes() == before
+
+
+def test_a_cancelled_campaign_gives_the_lists_back() -> None:
+    room = _visited()
+    before = room.homes()
+    room.campaign("c", "exclude", before["u"][0], before["u"][1])
+    room.tick()
+    assert not {*before["u"][:2]} & {*room.home("u")}
+    room.tell("c", None)
+    room.tick()
+    assert room.homes() == before
+
+
+def test_an_exclusion_for_one_segment_changes_the_lists_of_that_segment() -> None:
+    room = _visited()
+    room.click("r", "i1", "i2", "i3", "i4", "i5")
+    before = room.homes()
+    target = next(item_id for item_id in before["u"] if item_id in before["r"])
+    room.campaign("c", "exclude", target, segment="new", starts=5000, ends=9000)
+    room.at(5000)
+    assert target not in room.home("u")
+    assert room.home("r") == before["r"]
+    room.at(9000)
+    assert room.homes() == before
+
+
+def test_an_item_that_moves_into_an_excluded_category_leaves_the_lists() -> None:
+    room = _visited()
+    target = room.home("u")[0]
+    room.campaign("c", "exclude", targets=Targets(categories=("outlet",)))
+    room.at(2000)
+    room.items([target], category="outlet", ts=T0 + 2000)
+    room.at(4000)
+    assert all(target not in ids for ids in room.homes().values())
+
+
+# -- bounds ----------------------------------------------------------------------------------------------------------------
+
+
+def test_what_waits_for_a_restock_is_bounded_and_the_latest_are_kept() -> None:
+    room = _visited(max_waiting=(2, 1))
+    gone = room.home("u")[:3]
+    for item_id in gone:
+        room.stock(item_id, 0)
+    rows = [room.knowledge.items.find(item_id) for item_id in gone]
+    assert list(room.upkeep._waiting) == rows[1:]
+    assert {len(users) for users in room.upkeep._waiting.values()} == {1}
+
+
+def test_who_waits_to_be_ranked_is_bounded_by_the_matrix() -> None:
+    room = Room(max_visitors=5)
+    for n in range(60):
+        room.click(f"u{n}", "i1")
+    room.start()
+    room.items([f"i{n}" for n in range(12)])
+    room.upkeep.adopt()
+    assert len(room.matrix) == 5
+    assert room.upkeep.backlog <= 10
+    room.tick()
+    assert room.pushed("refresh") == 5
