@@ -70,6 +70,8 @@ class NeighbourTable:
         #: The same two numbers of items that the item table does not know yet.
         self._waiting: dict[str, tuple[float, float]] = {}
         self._waited_for = 0
+        #: Grows with every change of a popularity.
+        self.version = 0
 
     def __len__(self) -> int:
         return len(self._records)
@@ -80,10 +82,11 @@ class NeighbourTable:
         if record is None:
             self._set(item_id, _NOTHING)
             return
-        together = np.array([n.together for n in record.neighbours], np.float64)
-        bought = np.array([n.bought for n in record.neighbours], np.float64)
+        neighbours = record.neighbours
+        together = np.array([n.together for n in neighbours], np.float64)
+        bought = np.array([n.bought for n in neighbours], np.float64)
         age = record.as_of / self._together_ms
-        self._records[item_id] = _Record(tuple(n.item_id for n in record.neighbours), together, bought, bool(bought.any()), age)
+        self._records[item_id] = _Record(tuple([n.item_id for n in neighbours]), together, bought, bool(bought.any()), age)
         self._set(item_id, (_log2(record.popularity) + record.as_of / self._popularity_ms, _log2(float(together.sum())) + age))
         if len(self._records) > self._max_items:
             oldest, _ = self._records.popitem(last=False)
@@ -97,6 +100,7 @@ class NeighbourTable:
             self._waiting.pop(item_id, None)
             self._reserve(row + 1)
             self._logs[:, row] = logs
+            self.version += 1
         elif logs != _NOTHING:
             self._waiting[item_id] = logs
         else:

@@ -35,18 +35,19 @@ def interests(
         return Interests(np.empty(0, np.intp), np.empty(0))
     # Rounded, so that items with equal vectors tie exactly and the hash decides, whatever order the product was summed in.
     near = np.round(vectors @ vectors.T, 4)
+    same = near >= SAME_INTEREST
     free = np.ones(len(weights), np.bool_)
     medoids, totals = [], []
     for leader in best_first(weights, hashes).tolist():
         if not free[leader]:
             continue
-        members = np.flatnonzero(free & (near[leader] >= SAME_INTEREST))
-        if not len(members):
+        members = np.flatnonzero(free & same[leader])
+        if len(members) <= 1:
+            # Alone, or with a vector so short that it is not even near to itself.
             members = np.array([leader])
         free[members] = False
         inside = weights[members]
-        fit = near[np.ix_(members, members)] @ inside
-        medoids.append(int(members[best_first(np.round(fit, 4), hashes[members])[0]]))
+        medoids.append(leader if len(members) == 1 else _medoid(members, near, inside, hashes))
         totals.append(float(inside.sum()))
         # Later leaders are lighter; so many clusters hold the weightiest for all practical profiles, at a bounded cost.
         if len(medoids) >= 3 * max_interests:
@@ -54,3 +55,9 @@ def interests(
     sums = np.round(totals, 9)
     order = best_first(sums, hashes[medoids])[:max_interests]
     return Interests(np.array(medoids, np.intp)[order], sums[order] / sums[order[0]])
+
+
+def _medoid(members: NDArray[np.intp], near: NDArray[np.float32], weights: NDArray[np.float64], hashes: NDArray[np.uint64]) -> int:
+    """Return the member that is nearest to all of them, each counting by its weight."""
+    fit = near[members[:, None], members] @ weights
+    return int(members[best_first(np.round(fit, 4), hashes[members])[0]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import repeat
 from typing import Any, Final
 
 import numpy as np
@@ -69,6 +70,8 @@ class ItemTable:
         self.sellers = CodeBook(max_items)
         #: Grows with every new row and every change of category, brand, seller or listing: what campaigns match on.
         self.version = 0
+        #: Grows with every new row and every change of ``available`` or ``first_seen_ms``: what may be shown, and what is new.
+        self.shown_version = 0
         #: Items that were not taken because the table is full.
         self.refused = 0
 
@@ -96,6 +99,7 @@ class ItemTable:
         self._titles.append("")
         self._columns["id_hash"][row] = id_hash(item_id)
         self.version += 1
+        self.shown_version += 1
         return row
 
     def find(self, item_id: str) -> int:
@@ -104,8 +108,7 @@ class ItemTable:
 
     def find_all(self, item_ids: list[str] | tuple[str, ...]) -> NDArray[np.int32]:
         """Return the rows of many items, int32, -1 for each that is unknown."""
-        get = self._rows.get
-        return np.fromiter((get(item_id, -1) for item_id in item_ids), np.int32, len(item_ids))
+        return np.fromiter(map(self._rows.get, item_ids, repeat(-1)), np.int32, len(item_ids))
 
     def id(self, row: int) -> str:
         """Return the id of the item at ``row``."""
@@ -194,6 +197,7 @@ class ItemTable:
         changes = self._take(topic, row, payload, order)
         self._columns["available"][row] = available = bool(self._columns["listed"][row]) and self._columns["quantity"][row] != 0
         if available != was_available:
+            self.shown_version += 1
             changes |= Change.BECAME_AVAILABLE if available else Change.BECAME_UNAVAILABLE
         return changes
 
@@ -239,6 +243,7 @@ class ItemTable:
         first_seen = self._columns["first_seen_ms"]
         if first_seen[row] == 0 or item.ts < first_seen[row]:
             first_seen[row] = item.ts
+            self.shown_version += 1
         if self._newer("catalog", row, item.ts, order):
             changes |= self._describe(row, item)
         return changes | self._list_or_not(row)

@@ -22,6 +22,11 @@ class ExactIndex:
     def __contains__(self, label: object) -> bool:
         return self._rows.holds(label)
 
+    @property
+    def version(self) -> int:
+        """A number that differs whenever an answer may differ; see the port."""
+        return self._rows.version
+
     def upsert(self, labels: ArrayLike, vectors: ArrayLike) -> None:
         """Set the vectors of labels; see the port."""
         rows, values = as_changes(labels, vectors, self.dim, self._rows.max_items)
@@ -34,14 +39,11 @@ class ExactIndex:
 
     def block(self, labels: ArrayLike) -> None:
         """Keep labels out of every answer; see the port."""
-        rows = as_labels(labels, self._rows.max_items)
-        self._rows.reserve(rows)
-        self._rows.blocked[rows] = True
+        self._rows.block(as_labels(labels, self._rows.max_items))
 
     def unblock(self, labels: ArrayLike) -> None:
         """Let labels back into the answers; see the port."""
-        rows = as_labels(labels, self._rows.max_items)
-        self._rows.blocked[rows[rows < len(self._rows.blocked)]] = False
+        self._rows.unblock(as_labels(labels, self._rows.max_items))
 
     def search(self, queries: ArrayLike, k: int, mask: NDArray[np.bool_] | None = None) -> tuple[Labels, Vectors]:
         """Return the exact ``k`` best for each query, equal scores by label; see the port."""

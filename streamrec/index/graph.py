@@ -224,7 +224,7 @@ class Graph:
         for i in range(len(queries)):
             found, found_scores = owners[i], scores[i]
             if (found == _SEVERAL).any():
-                found, found_scores = self._expand(nodes[i], found, found_scores)
+                found, found_scores = self._expand(nodes[i], found, found_scores, k, allowed)
             passing = np.flatnonzero(allowed[found])[:k]
             best[0][i, : len(passing)] = found[passing]
             best[1][i, : len(passing)] = found_scores[passing]
@@ -246,13 +246,21 @@ class Graph:
         order = np.argsort(-all_scores, axis=1, kind="stable")[:, : nodes.shape[1]]
         return np.take_along_axis(all_nodes, order, axis=1), np.take_along_axis(all_scores, order, axis=1)
 
-    def _expand(self, nodes: NDArray[Any], owners: Labels, scores: Vectors) -> tuple[Labels, Vectors]:
-        """Replace shared nodes by all their labels, each with the node's score."""
-        groups = [
-            self._sorted_members(node) if owner == _SEVERAL else (owner,)
-            for node, owner in zip(nodes.tolist(), owners.tolist(), strict=True)
-        ]
-        return np.concatenate(groups, dtype=np.int32), np.repeat(scores, [len(group) for group in groups])
+    def _expand(
+        self, nodes: NDArray[Any], owners: Labels, scores: Vectors, k: int, allowed: NDArray[np.bool_]
+    ) -> tuple[Labels, Vectors]:
+        """Replace shared nodes by all their labels, each with the node's score, until ``k`` labels are allowed."""
+        alone = (owners != _SEVERAL).tolist()
+        passes = allowed[owners.clip(min=0)].tolist()
+        groups: list[Labels] = []
+        missing = k
+        for i, node in enumerate(nodes.tolist()):
+            group = owners[i : i + 1] if alone[i] else self._sorted_members(node)
+            groups.append(group)
+            missing -= passes[i] if alone[i] else int(np.count_nonzero(allowed[group]))
+            if missing <= 0:
+                break
+        return np.concatenate(groups), np.repeat(scores[: len(groups)], [len(group) for group in groups])
 
     def _sorted_members(self, node: int) -> Labels:
         members = self._sorted.get(node)

@@ -64,6 +64,11 @@ class HnswIndex:
         return self._rows.holds(label)
 
     @property
+    def version(self) -> int:
+        """A number that differs whenever an answer may differ; see the port."""
+        return self._rows.version
+
+    @property
     def tombstone_ratio(self) -> float:
         """The share of the graph's nodes that no label has any more."""
         return self._graph.dead / max(1, self._graph.nodes)
@@ -96,17 +101,11 @@ class HnswIndex:
 
     def block(self, labels: ArrayLike) -> None:
         """Keep labels out of every answer; see the port."""
-        rows = as_labels(labels, self._rows.max_items)
-        self._rows.reserve(rows)
-        self._rows.blocked[rows] = True
-        self._graph.hide(rows)
+        self._graph.hide(self._rows.block(as_labels(labels, self._rows.max_items)))
 
     def unblock(self, labels: ArrayLike) -> None:
         """Let labels back into the answers; see the port."""
-        rows = as_labels(labels, self._rows.max_items)
-        rows = rows[rows < len(self._rows.blocked)]
-        self._rows.blocked[rows] = False
-        self._graph.show(rows)
+        self._graph.show(self._rows.unblock(as_labels(labels, self._rows.max_items)))
 
     def vectors(self, labels: ArrayLike) -> Vectors:
         """Return the vectors of labels in float16's precision; see the port."""
@@ -170,6 +169,7 @@ class HnswIndex:
         if self._rebuild is not None and self._rebuild.ready:
             rebuild, self._rebuild = self._rebuild, None
             self._graph = rebuild.finish()
+            self._rows.version += 1
 
 
 def build_hnsw(settings: IndexSettings, dim: int) -> HnswIndex:

@@ -30,6 +30,11 @@ class VectorIndex(Protocol):
         """Tell whether a label has a vector, blocked or not."""
         ...
 
+    @property
+    def version(self) -> int:
+        """A number that grows with every change that an answer may show: what was found under the same one still holds."""
+        ...
+
     def upsert(self, labels: ArrayLike, vectors: ArrayLike) -> None:
         """Set the vectors of labels; of a repeated label the last vector counts, the same vector again changes nothing.
 

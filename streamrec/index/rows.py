@@ -29,6 +29,8 @@ class Rows:
         self.present = np.zeros(first, np.bool_)
         self.blocked = np.zeros(first, np.bool_)
         self.count = 0
+        #: Grows with every change that an answer may show.
+        self.version = 0
 
     def reserve(self, labels: Labels) -> None:
         """Make room for labels."""
@@ -55,12 +57,30 @@ class Rows:
         self.count += len(labels) - int(self.present[labels].sum())
         self.matrix[labels] = vectors
         self.present[labels] = True
+        self.version += bool(len(labels))
 
     def drop(self, labels: Labels) -> None:
         """Forget the vectors of distinct labels that have one."""
         self.matrix[labels] = 0
         self.present[labels] = False
         self.count -= len(labels)
+        self.version += bool(len(labels))
+
+    def block(self, labels: Labels) -> Labels:
+        """Mark labels as blocked and return those that were not."""
+        self.reserve(labels)
+        changed = labels[~self.blocked[labels]]
+        self.blocked[changed] = True
+        self.version += bool(len(changed))
+        return changed
+
+    def unblock(self, labels: Labels) -> Labels:
+        """Take the marks off and return the labels that had one."""
+        inside = labels[labels < len(self.blocked)]
+        changed = inside[self.blocked[inside]]
+        self.blocked[changed] = False
+        self.version += bool(len(changed))
+        return changed
 
     def allowed(self, mask: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
         """Return which labels an answer may hold: present, not blocked, True in the mask."""
@@ -73,9 +93,11 @@ class Rows:
 
     def get(self, labels: Labels) -> Vectors:
         """Return the vectors of labels as float32, zeros where there is none."""
-        found = np.zeros((len(labels), self.matrix.shape[1]), np.float32)
         inside = labels < len(self.present)
-        found[inside] = self.matrix[labels[inside]]
+        if inside.all():
+            return _as_float32(self.matrix[labels])
+        found = np.zeros((len(labels), self.matrix.shape[1]), np.float32)
+        found[inside] = _as_float32(self.matrix[labels[inside]])
         return found
 
     def nearest(self, queries: Vectors, k: int, labels: NDArray[np.integer[Any]]) -> tuple[Labels, Vectors]:
@@ -97,8 +119,7 @@ class Rows:
             return everything[:, labels]
         scores = np.empty((len(queries), len(labels)), np.float32)
         for start in range(0, len(labels), _CHUNK_ROWS):
-            chunk = self.matrix[labels[start : start + _CHUNK_ROWS]]
-            chunk = chunk if chunk.dtype == np.float32 else _widened(chunk)
+            chunk = _as_float32(self.matrix[labels[start : start + _CHUNK_ROWS]])
             scores[:, start : start + _CHUNK_ROWS] = queries @ chunk.T
         return scores
 
@@ -113,6 +134,10 @@ def grown(array: NDArray[Any], size: int, fill: int = 0) -> NDArray[Any]:
     larger = np.full((size, *array.shape[1:]), fill, array.dtype)
     larger[: len(array)] = array
     return larger
+
+
+def _as_float32(rows: NDArray[Any]) -> Vectors:
+    return rows if rows.dtype == np.float32 else _widened(rows)
 
 
 def _widened(halves: NDArray[Any]) -> Vectors:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamrec.campaigns import CampaignBook
 from streamrec.candidates import Interests, NeighbourTable, Related, from_seeds, interests
-from streamrec.candidates.ordering import best_first, marks
+from streamrec.candidates.ordering import best_first, distinct, marks
 from streamrec.catalogue.table import ItemTable
 from streamrec.config import ProfileSettings, RankingSettings
 from streamrec.index import VectorIndex
@@ -19,9 +19,10 @@ from streamrec.lists.keys import HOME
 from streamrec.profiles import Profile
 from streamrec.ranking.explain import Explanation, explain, explain_unknown
 from streamrec.ranking.item_lists import ItemLists
+from streamrec.ranking.nearest import NearestItems
 from streamrec.ranking.queries import QueryVectors
 from streamrec.ranking.reasons import Ranking, Reason
-from streamrec.ranking.scene import Scene
+from streamrec.ranking.scene import Scene, Scenes
 from streamrec.ranking.score import Scores, combine, similarity
 from streamrec.ranking.select import Limits, Selection, select
 from streamrec.ranking.taste import Hidden, Taste, hidden_from, taste_of
@@ -41,10 +42,8 @@ class Wish:
     profile: Profile
     taste: Taste
     interests: Interests
-    #: (i, dim) float32; the interests' vectors.
+    #: (i or i + 1, dim) float32; the interests' vectors and, where there is one, the latest query's.
     vectors: Vectors
-    #: (1, dim) or (0, dim) float32; the latest query's.
-    query: Vectors
     #: int32; nearest items of interests and query, -1 where there are fewer.
     found: NDArray[np.int32]
 
@@ -86,6 +85,7 @@ class Ranker:
         *,
         profiles: ProfileSettings | None = None,
         max_queries: int = 10_000,
+        max_searches: int = 20_000,
     ) -> None:
         self.items = items
         self.index = index
@@ -94,6 +94,8 @@ class Ranker:
         self.settings = settings
         self._profiles = profiles or ProfileSettings()
         self._queries = QueryVectors(encode_queries, index.dim, max_queries)
+        self._nearest = NearestItems(index, settings.candidates_per_interest, max_searches)
+        self._scenes = Scenes(items, index, neighbours, settings)
         self._lists = ItemLists(items, index, neighbours, campaigns, settings)
 
     # -- visitors ----------------------------------------------------------------------------------------------------
@@ -113,12 +115,11 @@ class Ranker:
         """Yield how each visitor's list comes about; ``ask`` is a row that is scored too, whether a candidate or not."""
         scenes: dict[frozenset[str], Scene] = {}
         for start in range(0, len(visitors), _CHUNK):
-            for wish in self._wishes(visitors[start : start + _CHUNK], placement):
-                segments = wish.taste.segments
-                if segments not in scenes:
-                    effects = self.campaigns.effects(now_ms, self.items, segments)
-                    scenes[segments] = Scene(self.items, self.index, self.neighbours, effects, self.settings)
-                yield self._trace(wish, scenes[segments], now_ms, size, ask)
+            wishes = self._wishes(visitors[start : start + _CHUNK], placement)
+            for segments in {wish.taste.segments for wish in wishes} - scenes.keys():
+                scenes[segments] = self._scenes.get(self.campaigns.effects(now_ms, self.items, segments))
+            for wish in wishes:
+                yield self._trace(wish, scenes[wish.taste.segments], now_ms, size, ask)
 
     def explain(self, profile: Profile, item_id: str, now_ms: int, *, k: int | None = None, placement: str = HOME) -> Explanation:
         """Tell why an item is in the visitor's list of ``k``, or everything that keeps it out."""
@@ -132,19 +133,23 @@ class Ranker:
     def _wishes(self, profiles: Sequence[Profile], placement: str) -> list[Wish]:
         """Read the profiles and search for all of their interests and queries at once."""
         tastes = [taste_of(p, self.items, self._profiles, self.settings, placement) for p in profiles]
-        met = np.unique(np.concatenate([np.empty(0, np.int32), *(t.rows for t in tastes)]))
+        met = distinct(np.concatenate([np.empty(0, np.int32), *(t.rows for t in tastes)]))
         met_vectors = self.index.vectors(met)
         queries = self._queries.get([t.query for t in tastes])
-        pending = []
+        found: list[Interests] = []
+        wanted: list[Vectors] = []
+        keys: list[int | str] = []
         for taste, query in zip(tastes, queries, strict=True):
-            found, vectors = self._interests(taste, met, met_vectors)
-            pending.append((found, vectors, query if self.settings.weight_search else query[:0]))
-        wanted = [np.concatenate([vectors, query]) for _, vectors, query in pending]
-        labels = self._search(np.concatenate(wanted)) if wanted else np.empty((0, 1), np.int32)
+            near, vectors = self._interests(taste, met, met_vectors)
+            searched = bool(self.settings.weight_search and len(query))
+            found.append(near)
+            wanted.append(np.concatenate([vectors, query]) if searched else vectors)
+            keys += [*near.medoids.tolist(), taste.query] if searched else near.medoids.tolist()
+        labels = self._nearest.get(keys, np.concatenate([met_vectors[:0], *wanted]))
         ends = np.cumsum([len(w) for w in wanted])
         return [
-            Wish(profile, taste, *parts, labels[end - len(w) : end].ravel())
-            for profile, taste, parts, w, end in zip(profiles, tastes, pending, wanted, ends, strict=True)
+            Wish(profile, taste, near, w, labels[end - len(w) : end].ravel())
+            for profile, taste, near, w, end in zip(profiles, tastes, found, wanted, ends, strict=True)
         ]
 
     def _interests(self, taste: Taste, met: NDArray[np.int32], met_vectors: Vectors) -> tuple[Interests, Vectors]:
@@ -155,20 +160,13 @@ class Ranker:
         found = interests(vectors, taste.weights[real], self.items.id_hash[rows], self.settings.max_interests)
         return Interests(rows[found.medoids].astype(np.intp), found.weights), vectors[found.medoids]
 
-    def _search(self, queries: Vectors) -> NDArray[np.int32]:
-        if not len(queries) or not len(self.index):
-            return np.empty((len(queries), 0), np.int32)
-        k = min(self.settings.candidates_per_interest, len(self.index))
-        return self.index.search(queries, k)[0]
-
     # -- one visitor -------------------------------------------------------------------------------------------------
 
     def _trace(self, wish: Wish, scene: Scene, now_ms: int, size: int, ask: int) -> Trace:
         hidden = hidden_from(wish.profile, self.items, self.settings, now_ms)
         hidden_rows = hidden.rows
         related = self._related(wish.taste)
-        rows = np.unique(np.concatenate([wish.found, related.rows, scene.common]))
-        rows = rows[rows >= 0]
+        rows = distinct(np.concatenate([wish.found[wish.found >= 0], related.rows, scene.common]))
         shown = scene.allowed[rows] & ~marks(rows, hidden_rows)
         if int(shown.sum()) < size:
             rows = np.union1d(rows, scene.more(size + len(rows) + len(hidden_rows)))
@@ -198,19 +196,19 @@ class Ranker:
         return Related(related.rows[best], related.strengths[best], related.because[best])
 
     def _score(self, wish: Wish, scene: Scene, related: Related, rows: NDArray[np.int32]) -> tuple[Scores, NDArray[np.int32]]:
-        settings, n = self.settings, len(rows)
+        settings, n, interests = self.settings, len(rows), wish.interests
         parts = np.zeros((5, n))
         near_row = np.full(n, -1, np.int32)
         near_because = np.full(n, -1, np.int32)
-        if len(wish.vectors) or len(wish.query):
-            near = self._near(scene, rows, np.concatenate([wish.vectors, wish.query]))
-            if len(wish.vectors):
+        if len(wish.vectors):
+            near = self._near(scene, rows, wish.vectors)
+            if len(interests.medoids):
                 # The heaviest interest counts whole, the lightest half: a side interest still finds its best items.
-                weighted = near[:, : len(wish.vectors)] * (0.5 + 0.5 * wish.interests.weights)
+                weighted = near[:, : len(interests.medoids)] * (0.5 + 0.5 * interests.weights)
                 nearest = weighted.argmax(axis=1)
                 parts[0] = settings.weight_content * weighted[np.arange(n), nearest]
-                near_row = wish.interests.medoids[nearest].astype(np.int32)
-            if len(wish.query):
+                near_row = interests.medoids[nearest].astype(np.int32)
+            if len(wish.vectors) > len(interests.medoids):
                 parts[2] = settings.weight_search * wish.taste.query_strength * near[:, -1]
         if len(related.rows):
             places = np.searchsorted(related.rows, rows).clip(max=len(related.rows) - 1)
@@ -220,14 +218,19 @@ class Ranker:
         parts[3] = settings.weight_trending * scene.popularity(rows)
         parts[4] = settings.weight_new * scene.newness(rows)
         scores = combine(parts, self._penalty(wish.profile, rows), scene.effects.multiplier[rows].astype(np.float64))
-        choices = [scores.reasons == Reason.CONTENT, scores.reasons == Reason.TOGETHER, scores.reasons == Reason.CAMPAIGN]
-        evidence = np.select(choices, [near_row, near_because, scene.effects.boosted_by[rows]], -1).astype(np.int32)
+        evidence = np.full(n, -1, np.int32)
+        for reason, because in (
+            (Reason.CONTENT, near_row),
+            (Reason.TOGETHER, near_because),
+            (Reason.CAMPAIGN, scene.effects.boosted_by[rows]),
+        ):
+            np.copyto(evidence, because, where=scores.reasons == reason)
         return scores, evidence
 
     def _near(self, scene: Scene, rows: NDArray[np.int32], queries: Vectors) -> NDArray[np.float64]:
-        """Return the cosines of ``rows`` with queries, (c, q); the vectors of what everybody gets are fetched once per batch.
+        """Return the cosines of ``rows`` with queries, (c, q); the vectors of what everybody gets are fetched once.
 
-        Fetching is the dearest step: an index that keeps float16 needs half a millisecond to widen 500 vectors.
+        One product for all visitors of a batch would be faster still, but its last bits depend on who else is in the batch.
         """
         near = np.empty((len(rows), len(queries)))
         common = marks(rows, scene.common)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -37,30 +38,37 @@ class _Slots:
         self._categories = categories
         self._brands = brands
         self._limits = limits
-        self._in_category: dict[int, int] = {}
-        self._of_brand: dict[int, int] = {}
+        self._in_category: defaultdict[int, int] = defaultdict(int)
+        self._of_brand: defaultdict[int, int] = defaultdict(int)
         self.taken: set[int] = set()
         self.selection = Selection()
-
-    def full(self, position: int) -> bool:
-        """Tell whether the category or the brand of a candidate has all the slots that it may have."""
-        category, brand = self._categories[position], self._brands[position]
-        return (category > 0 and self._in_category.get(category, 0) >= self._limits.per_category) or (
-            brand > 0 and self._of_brand.get(brand, 0) >= self._limits.per_brand
-        )
 
     def put(self, position: int, how: How) -> None:
         """Give the next slot to a candidate."""
         self.taken.add(position)
         category, brand = self._categories[position], self._brands[position]
-        self._in_category[category] = self._in_category.get(category, 0) + 1
-        self._of_brand[brand] = self._of_brand.get(brand, 0) + 1
+        # Code 0 is never counted, so it is never full.
+        self._in_category[category] += category > 0
+        self._of_brand[brand] += brand > 0
         self.selection.chosen.append(position)
         self.selection.how.append(how)
 
-    def first(self, order: Sequence[int]) -> int | None:
-        """Return the first candidate of an order that is free and not capped."""
-        return next((p for p in order if p not in self.taken and not self.full(p)), None)
+    def next_free(self, waiting: Iterator[int], held: list[int]) -> int | None:
+        """Take candidates off an order until one is free and neither its category nor its brand is full; those go to ``held``.
+
+        What is taken or full stays so, so no candidate needs to be looked at twice.
+        """
+        categories, brands, limits = self._categories, self._brands, self._limits
+        for position in waiting:
+            if position in self.taken:
+                continue
+            if (
+                self._in_category[categories[position]] < limits.per_category
+                and self._of_brand[brands[position]] < limits.per_brand
+            ):
+                return position
+            held.append(position)
+        return None
 
 
 def select(
@@ -81,18 +89,18 @@ def select(
     slots = _Slots(categories, brands, limits)
     reserved = {position: slot for slot, position in pins.items() if slot <= limits.size}
     waiting = iter([position for position in order if position not in reserved])
-    fresh = [position for position in new if position not in reserved]
-    held = slots.selection.capped
+    fresh = iter([position for position in new if position not in reserved])
+    held, held_fresh = slots.selection.capped, list[int]()
     while len(slots.selection.chosen) < limits.size:
         slot = len(slots.selection.chosen) + 1
         pinned = pins.get(slot)
         if pinned is not None and pinned not in slots.taken:
             slots.put(pinned, "pin")
             continue
-        if limits.explore_every and slot % limits.explore_every == 0 and (found := slots.first(fresh)) is not None:
+        if limits.explore_every and slot % limits.explore_every == 0 and (found := slots.next_free(fresh, held_fresh)) is not None:
             slots.put(found, "explore")
             continue
-        position = _next(waiting, slots, held)
+        position = slots.next_free(waiting, held)
         if position is not None:
             slots.put(position, "score")
         elif not _overflow(slots, held, reserved):
@@ -100,19 +108,12 @@ def select(
     return slots.selection
 
 
-def _next(waiting: Iterator[int], slots: _Slots, held: list[int]) -> int | None:
-    for position in waiting:
-        if position in slots.taken:
-            continue
-        if not slots.full(position):
-            return position
-        held.append(position)
-    return None
-
-
 def _overflow(slots: _Slots, held: list[int], reserved: Mapping[int, int]) -> bool:
-    """Use what the caps held back, then pins whose slot lies beyond the end; False when nothing is left."""
-    for position in (*held, *sorted(reserved, key=lambda p: reserved[p])):
+    """Use what the caps held back, then pins whose slot lies beyond the end; False when nothing is left.
+
+    Of those the last slot's go first: where the list ends between two pins, the earlier one keeps its slot.
+    """
+    for position in (*held, *sorted(reserved, key=lambda p: -reserved[p])):
         if position not in slots.taken:
             slots.put(position, "pin" if position in reserved else "overflow")
             return True

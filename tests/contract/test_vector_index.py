@@ -327,3 +327,26 @@ def test_nothing_to_do_is_fine(index: VectorIndex) -> None:
     index.unblock([])
     assert index.search(np.empty((0, DIM), np.float32), 3)[0].shape == (0, 3)
     assert index.vectors([]).shape == (0, DIM)
+
+
+def test_the_version_tells_every_change_that_an_answer_may_show(index: VectorIndex) -> None:
+    labels = np.arange(5)
+    steps: list[Callable[[], None]] = [
+        lambda: index.upsert(labels, clustered(5, 1)),
+        lambda: index.upsert([2], clustered(1, 9)),
+        lambda: index.block([1, 3]),
+        lambda: index.unblock([3]),
+        lambda: index.remove([4]),
+        lambda: index.block([4000]),
+    ]
+    for step in steps:
+        before = index.version
+        step()
+        assert index.version > before
+    before = index.version
+    index.block([1, 4000])
+    index.unblock([3, 5])
+    index.remove([4])
+    index.search(clustered(2, 3), 2)
+    index.vectors(labels)
+    assert index.version == before

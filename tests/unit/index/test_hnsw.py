@@ -210,6 +210,32 @@ def test_widening_float16_is_exact_for_every_finite_number() -> None:
     np.testing.assert_array_equal(_widened(every), every.astype(np.float32))
 
 
+def test_twins_are_answered_as_the_exact_index_answers_them_under_any_mask() -> None:
+    """Shared nodes are opened only until enough labels are allowed, which shows in no score."""
+    rng = np.random.default_rng(3)
+    few = clustered(60, 5).astype(np.float16).astype(np.float32)
+    vectors = few[rng.integers(0, 60, 1500)]
+    index, oracle = HnswIndex(DIM, threads=1, ef_search=60), ExactIndex(DIM)
+    for each in (index, oracle):
+        each.upsert(np.arange(1500), vectors)
+        each.block(np.arange(0, 1500, 7))
+    for mask in (None, rng.random(1500) < 0.7):
+        labels, scores = index.search(few[:20], 40, mask)
+        np.testing.assert_allclose(scores, oracle.search(few[:20], 40, mask)[1], atol=1e-5)
+        assert all(len(set(row)) == 40 for row in labels.tolist())
+        assert mask is None or mask[labels].all()
+
+
+def test_rows_come_back_in_float32_as_they_went_in_and_unknown_ones_as_zeros() -> None:
+    index = HnswIndex(DIM)
+    vectors = clustered(50, 1)
+    index.upsert(np.arange(50), vectors)
+    for labels in (np.array([3, 3, 49, 60]), np.array([3, 1_000_000, 7])):
+        expected = np.zeros((len(labels), DIM), np.float32)
+        expected[labels < 50] = vectors.astype(np.float16)[labels[labels < 50]].astype(np.float32)
+        np.testing.assert_array_equal(index.vectors(labels), expected)
+
+
 def test_the_settings_choose_the_index() -> None:
     assert isinstance(build_index(IndexSettings(kind="exact"), 8), ExactIndex)
     built = build_index(IndexSettings(kind="hnsw", max_items=100), 8)

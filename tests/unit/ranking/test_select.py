@@ -61,3 +61,36 @@ def test_raising_a_candidate_never_lowers_its_slot(
     after = lay_out([*others[:place], raised, *others[place:]], categories, brands, limits, pins).chosen
     if raised in before:
         assert after.index(raised) <= before.index(raised)
+
+
+def slowly(order: list[int], categories: list[int], brands: list[int], limits: Limits, pins: dict[int, int]) -> list[int]:
+    """Look at every candidate again for every slot."""
+    new = [position for position in order if position % 3 == 0]
+    reserved = {position for slot, position in pins.items() if slot <= limits.size}
+    chosen: list[int] = []
+
+    def free(position: int) -> bool:
+        full = any(
+            codes[position] and sum(codes[p] == codes[position] for p in chosen) >= cap
+            for codes, cap in ((categories, limits.per_category), (brands, limits.per_brand))
+        )
+        return position not in chosen and position not in reserved and not full
+
+    while len(chosen) < limits.size:
+        slot = len(chosen) + 1
+        explored = new if limits.explore_every and slot % limits.explore_every == 0 else []
+        left = [p for p in order if p not in chosen and p not in reserved]
+        late = [p for s, p in sorted(pins.items(), reverse=True) if s <= limits.size and p not in chosen]
+        pinned = [pins[slot]] if slot in pins and pins[slot] not in chosen else []
+        wanted = [*pinned, *filter(free, explored), *filter(free, order), *left, *late]
+        if not wanted:
+            break
+        chosen.append(wanted[0])
+    return chosen
+
+
+@given(ORDERS, CODES, CODES, LIMITS, PINS)
+def test_looking_at_each_candidate_once_chooses_what_looking_again_and_again_would(
+    order: list[int], categories: list[int], brands: list[int], limits: Limits, pins: dict[int, int]
+) -> None:
+    assert lay_out(order, categories, brands, limits, pins).chosen == slowly(order, categories, brands, limits, pins)
