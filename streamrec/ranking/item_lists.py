@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from streamrec.campaigns import CampaignBook
 from streamrec.candidates import NeighbourTable, Related, fresh, from_seeds, newness, popularity, trending
-from streamrec.candidates.ordering import best_first
+from streamrec.candidates.ordering import best_first, distinct
 from streamrec.catalogue.table import ItemTable
 from streamrec.config import RankingSettings
 from streamrec.index import VectorIndex
+from streamrec.ranking.nearest import NearestItems
 from streamrec.ranking.reasons import Ranking, Reason, empty_ranking
 from streamrec.ranking.score import similarity
 
@@ -21,13 +22,21 @@ class ItemLists:
     """Reads the same state as the ranker; what is unavailable or excluded for everybody is on none of its lists."""
 
     def __init__(
-        self, items: ItemTable, index: VectorIndex, neighbours: NeighbourTable, campaigns: CampaignBook, settings: RankingSettings
+        self,
+        items: ItemTable,
+        index: VectorIndex,
+        neighbours: NeighbourTable,
+        campaigns: CampaignBook,
+        settings: RankingSettings,
+        *,
+        max_searches: int,
     ) -> None:
         self._items = items
         self._index = index
         self._neighbours = neighbours
         self._campaigns = campaigns
         self._settings = settings
+        self._nearest = NearestItems(index, max_searches)
 
     def _allowed(self, now_ms: int, category: str | None = None) -> NDArray[np.bool_]:
         allowed: NDArray[np.bool_] = self._items.available & ~self._campaigns.effects(now_ms, self._items).excluded
@@ -63,22 +72,17 @@ class ItemLists:
         """
         rows = self._items.find_all(tuple(item_ids))
         allowed = self._allowed(now_ms)
-        vectors = self._index.vectors(rows.clip(min=0)) if len(self._items) else np.zeros((len(rows), self._index.dim), np.float32)
-        near = self._nearest(vectors, 2 * n + 10)
+        seeds = rows.clip(min=0)
+        vectors = self._index.vectors(seeds) if len(self._items) else np.zeros((len(rows), self._index.dim), np.float32)
+        near = self._nearest.get(seeds.tolist(), vectors, 2 * n + 10)
         return [
             empty_ranking() if row < 0 else self._blend(row, vectors[i : i + 1], near[i], allowed, n)
             for i, row in enumerate(rows.tolist())
         ]
 
-    def _nearest(self, vectors: NDArray[np.float32], k: int) -> NDArray[np.int32]:
-        k = min(k, len(self._index))
-        if not k or not len(vectors):
-            return np.empty((len(vectors), 0), np.int32)
-        return self._index.search(vectors, k)[0]
-
     def _blend(self, row: int, vector: NDArray[np.float32], near: NDArray[np.int32], allowed: NDArray[np.bool_], n: int) -> Ranking:
         met = self._related(row, bought=False)
-        rows = np.union1d(near[near >= 0] if vector.any() else near[:0], met.rows).astype(np.int32)
+        rows = distinct(np.concatenate([near[near >= 0] if vector.any() else near[:0], met.rows]))
         rows = rows[allowed[rows] & (rows != row)]
         content = similarity(self._index.vectors(rows), vector)[:, 0] if len(rows) else np.empty(0)
         # Half the weight of content: what is met together is often a complement, not an alternative.

@@ -17,28 +17,29 @@ class NearestItems:
     visitor's next events: replaying shop visits, four of five searches had just been made.
     """
 
-    def __init__(self, index: VectorIndex, n: int, max_searches: int) -> None:
+    def __init__(self, index: VectorIndex, max_searches: int) -> None:
         self._index = index
-        self._n = n
         self._max = max_searches
-        self._found: dict[int | str, NDArray[np.int32]] = {}
+        #: By how many were asked for, and the key.
+        self._found: dict[tuple[int, int | str], NDArray[np.int32]] = {}
         self._version = index.version
 
-    def get(self, keys: Sequence[int | str], vectors: NDArray[np.float32]) -> NDArray[np.int32]:
+    def get(self, keys: Sequence[int | str], vectors: NDArray[np.float32], n: int) -> NDArray[np.int32]:
         """Return the ``n`` nearest items of (q, dim) vectors, (q, n or fewer) int32, -1 where there are fewer.
 
         A key names its vector for as long as the index stays as it is: the row of an item, or the text of a query.
         """
-        k = min(self._n, len(self._index))
+        k = min(n, len(self._index))
         if not keys or not k:
             return np.empty((len(keys), 0), np.int32)
         if self._version != self._index.version:
             self._version = self._index.version
             self._found.clear()
-        missing = {key: place for place, key in enumerate(keys) if key not in self._found}
+        wanted = [(k, key) for key in keys]
+        missing = {key: place for place, key in enumerate(wanted) if key not in self._found}
         if missing:
             self._found.update(zip(missing, self._index.search(vectors[list(missing.values())], k)[0], strict=True))
-        labels = np.array([self._found[key] for key in keys])
+        labels = np.array([self._found[key] for key in wanted])
         while len(self._found) > self._max:
             del self._found[next(iter(self._found))]
         return labels

@@ -94,9 +94,9 @@ class Ranker:
         self.settings = settings
         self._profiles = profiles or ProfileSettings()
         self._queries = QueryVectors(encode_queries, index.dim, max_queries)
-        self._nearest = NearestItems(index, settings.candidates_per_interest, max_searches)
+        self._nearest = NearestItems(index, max_searches)
         self._scenes = Scenes(items, index, neighbours, settings)
-        self._lists = ItemLists(items, index, neighbours, campaigns, settings)
+        self._lists = ItemLists(items, index, neighbours, campaigns, settings, max_searches=max_searches)
 
     # -- visitors ----------------------------------------------------------------------------------------------------
 
@@ -145,7 +145,7 @@ class Ranker:
             found.append(near)
             wanted.append(np.concatenate([vectors, query]) if searched else vectors)
             keys += [*near.medoids.tolist(), taste.query] if searched else near.medoids.tolist()
-        labels = self._nearest.get(keys, np.concatenate([met_vectors[:0], *wanted]))
+        labels = self._nearest.get(keys, np.concatenate([met_vectors[:0], *wanted]), self.settings.candidates_per_interest)
         ends = np.cumsum([len(w) for w in wanted])
         return [
             Wish(profile, taste, near, w, labels[end - len(w) : end].ravel())

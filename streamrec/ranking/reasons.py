@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,11 @@ class Reason(IntEnum):
     CAMPAIGN = 5
     #: Nothing speaks for it but that the list would be short.
     FILLER = 6
+
+
+#: Looked up for every item of every list that is published, where making a ``Reason`` of a code took most of the time.
+_NAMES: Final = tuple(reason.name.lower() for reason in Reason)
+_OF_ITEM: Final = frozenset({int(Reason.CONTENT), int(Reason.TOGETHER)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +72,9 @@ def empty_ranking() -> Ranking:
 def reason_text(reason: int, evidence: int, items: ItemTable, campaigns: CampaignBook, query: str = "") -> str:
     """Return a reason as lists carry it: ``content:<item>``, ``together:<item>``, ``campaign:<id>``, ``search:<query>``,
     ``trending``, ``new`` or ``filler``."""  # noqa: D205, D209 - one law, one sentence
-    kind = Reason(reason)
-    name = kind.name.lower()
-    if kind in {Reason.CONTENT, Reason.TOGETHER} and evidence >= 0:
+    name = _NAMES[reason]
+    if reason in _OF_ITEM and evidence >= 0:
         return f"{name}:{items.id(evidence)}"
-    if kind is Reason.CAMPAIGN and campaigns.name(evidence):
+    if reason == Reason.CAMPAIGN and campaigns.name(evidence):
         return f"{name}:{campaigns.name(evidence)}"
-    return f"{name}:{query}" if kind is Reason.SEARCH and query else name
+    return f"{name}:{query}" if reason == Reason.SEARCH and query else name

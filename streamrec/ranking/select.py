@@ -88,20 +88,17 @@ def select(
     """
     slots = _Slots(categories, brands, limits)
     reserved = {position: slot for slot, position in pins.items() if slot <= limits.size}
-    waiting = iter([position for position in order if position not in reserved])
-    fresh = iter([position for position in new if position not in reserved])
+    waiting = (position for position in order if position not in reserved)
+    fresh = (position for position in new if position not in reserved)
     held, held_fresh = slots.selection.capped, list[int]()
-    while len(slots.selection.chosen) < limits.size:
-        slot = len(slots.selection.chosen) + 1
+    for slot in range(1, limits.size + 1):
         pinned = pins.get(slot)
+        exploring = limits.explore_every and slot % limits.explore_every == 0
         if pinned is not None and pinned not in slots.taken:
             slots.put(pinned, "pin")
-            continue
-        if limits.explore_every and slot % limits.explore_every == 0 and (found := slots.next_free(fresh, held_fresh)) is not None:
+        elif exploring and (found := slots.next_free(fresh, held_fresh)) is not None:
             slots.put(found, "explore")
-            continue
-        position = slots.next_free(waiting, held)
-        if position is not None:
+        elif (position := slots.next_free(waiting, held)) is not None:
             slots.put(position, "score")
         elif not _overflow(slots, held, reserved):
             break

@@ -37,7 +37,7 @@ def filled(n: int = 40) -> CountingIndex:
 
 def test_answers_equal_those_of_the_index_whatever_changes_in_between() -> None:
     index = filled()
-    nearest = NearestItems(index, 5, 1000)
+    nearest = NearestItems(index, 1000)
     rng = np.random.default_rng(2)
     for step in range(60):
         label = rng.integers(0, 40, 2)
@@ -46,31 +46,32 @@ def test_answers_equal_those_of_the_index_whatever_changes_in_between() -> None:
         rows = rng.choice(40, 10)
         queries = index.vectors(rows)
         expected = ExactIndex.search(index, queries, 5)[0]
-        np.testing.assert_array_equal(nearest.get(rows.tolist(), queries), expected)
+        np.testing.assert_array_equal(nearest.get(rows.tolist(), queries, 5), expected)
 
 
 def test_equal_searches_are_made_once_until_the_index_changes() -> None:
     index = filled()
-    nearest = NearestItems(index, 5, 1000)
+    nearest = NearestItems(index, 1000)
     queries = index.vectors([1, 2, 1])
-    nearest.get([1, 2, 1], queries)
-    nearest.get([2, 1, 2], index.vectors([2, 1, 2]))
+    nearest.get([1, 2, 1], queries, 5)
+    nearest.get([2, 1, 2], index.vectors([2, 1, 2]), 5)
     assert index.asked == 2
     index.block([9])
-    nearest.get([1], queries[:1])
+    nearest.get([1], queries[:1], 5)
     assert index.asked == 3
+    assert nearest.get([1], queries[:1], 7).shape == (1, 7)
 
 
 def test_memory_stays_bounded_and_answers_right_over_ten_times_the_bound() -> None:
     index = filled()
-    nearest = NearestItems(index, 3, 4)
+    nearest = NearestItems(index, 4)
     for start in range(0, 40, 8):
         rows = list(range(start, start + 8))
         queries = index.vectors(rows)
-        np.testing.assert_array_equal(nearest.get(rows, queries), ExactIndex.search(index, queries, 3)[0])
+        np.testing.assert_array_equal(nearest.get(rows, queries, 3), ExactIndex.search(index, queries, 3)[0])
         assert len(nearest._found) <= 4
 
 
 def test_an_empty_index_has_nothing_near() -> None:
-    assert NearestItems(ExactIndex(DIM), 5, 10).get([3], vectors(1, 1)).shape == (1, 0)
-    assert NearestItems(filled(), 5, 10).get([], vectors(0, 1)).shape == (0, 0)
+    assert NearestItems(ExactIndex(DIM), 10).get([3], vectors(1, 1), 5).shape == (1, 0)
+    assert NearestItems(filled(), 10).get([], vectors(0, 1), 5).shape == (0, 0)
