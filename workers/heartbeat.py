@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,9 @@ class Heartbeat(Service):
         self.worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self._said: bytes = b""
         self._said_at = 0
+        #: One word at a time: a beat that is under way when the worker stops must not speak after the end.
+        self._speaking = threading.Lock()
+        self._ended = False
 
     @property
     def ready(self) -> bool:
@@ -67,10 +71,13 @@ class Heartbeat(Service):
         words = orjson.dumps(state)
         if words == self._said and now_ms - self._said_at < keys.HEARTBEAT_TTL_S * 1000 / 3:
             return
-        with translated("heartbeat"):
+        with self._speaking, translated("heartbeat"):
+            if self._ended:
+                return
             self._parts.redis.set(keys.worker(self.worker_id), orjson.dumps(state | {"at": now_ms}), ex=keys.HEARTBEAT_TTL_S)
         self._said, self._said_at = words, now_ms
 
     def _unsay(self) -> None:
-        with translated("heartbeat"):
+        with self._speaking, translated("heartbeat"):
+            self._ended = True
             self._parts.redis.delete(keys.worker(self.worker_id))

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, KafkaException
 
-from streamrec.errors import BrokerUnavailable
 from workers.transport.batch import Place, RecordBatch, build_batch
 from workers.transport.client import is_fatal
 
@@ -107,7 +106,7 @@ class Reader(threading.Thread, ABC):
                 self._commit(consumer, wait=True)
             finally:
                 consumer.close()
-        except (KafkaException, BrokerUnavailable) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, a thread that died in silence would leave a worker that reads nothing
             self._failed(error)
 
     def _wait_for_others(self) -> bool:
