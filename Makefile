@@ -64,10 +64,11 @@ format: $(VENV)/.dev  ## Put the code into its one format
 schemas: $(VENV)/.demo  ## Write schemas/ again from the code (a test fails on any difference)
 	$(BIN)/streamrec schemas --write schemas
 
-bench: $(VENV)/.demo  ## Measure embedding, index and list throughput on this machine
+bench: $(VENV)/.demo  ## Measure embedding, index, list and ranking throughput on this machine
 	$(BIN)/streamrec bench embed
 	$(BIN)/streamrec bench index
 	$(BIN)/streamrec bench lists
+	$(BIN)/streamrec bench rank
 
 clean:  ## Remove the environment and every cache
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

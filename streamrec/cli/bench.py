@@ -36,3 +36,4 @@ def _flat(values: dict[str, Any], prefix: str = "") -> list[list[Any]]:
 _bench("embed", "Texts embedded per second by the configured encoder.")
 _bench("index", "Searches per second, recall and churn of the vector index.")
 _bench("lists", "Lists and profiles written and read per second; needs nothing running.")
+_bench("rank", "Milliseconds to rank one visitor by batch size, and microseconds of the work around it.")
