@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from streamrec.clock import Clock
+from streamrec.errors import StoreUnavailable
 from streamrec.lists.keys import HOME
 from streamrec.lists.matrix import ListMatrix
 from streamrec.lists.visitors import Replacement, VisitorStore
@@ -59,6 +60,8 @@ class Upkeep:
         self._waiting: OrderedDict[int, list[str]] = OrderedDict()
         #: Visitors to rank again, most urgent last; at most twice as many as the matrix holds.
         self._dirty: OrderedDict[str, None] = OrderedDict()
+        #: Visitors of whom the store did not say whether it wrote their lists; some of the matrix's, so as bounded as it.
+        self._in_doubt: set[str] = set()
 
     @property
     def backlog(self) -> int:
@@ -152,18 +155,33 @@ class Upkeep:
             self._mark(users)
             raise
 
+    def _settle_doubts(self) -> None:
+        """Look which lists stand where a write was not answered: our own must not pass for another worker's."""
+        if not self._in_doubt:
+            return
+        doubted = {user_id for user_id in self._in_doubt if self._share.has_visitor(user_id)}
+        for user_id, ranked in self._store.adopt(doubted.__contains__):
+            ranking = self._matrix.get(user_id)
+            if ranking is not None:
+                self._matrix.put([user_id], [ranking], ranked.made_at)
+        self._in_doubt.clear()
+
     def _replace(self, rankings: Sequence[tuple[str, Ranking]], kind: str) -> list[str]:
         """Publish the rankings and return the visitors whose lists are shorter than they should be."""
+        self._settle_doubts()
         now_ms = self._clock.now_ms()
         hidden = self._knowledge.hidden(now_ms)
         known = [(user_id, ranking) for user_id, ranking in rankings if user_id in self._matrix]
         lists = [self._knowledge.publish(ranking, now_ms, hidden) for _, ranking in known]
-        replaced = self._store.replace_lists(
-            [
-                Replacement(user_id, HOME, self._matrix.made_at(user_id), ranked)
-                for (user_id, _), ranked in zip(known, lists, strict=True)
-            ]
-        )
+        replacements = [
+            Replacement(user_id, HOME, self._matrix.made_at(user_id), ranked)
+            for (user_id, _), ranked in zip(known, lists, strict=True)
+        ]
+        try:
+            replaced = self._store.replace_lists(replacements)
+        except StoreUnavailable:
+            self._in_doubt.update(user_id for user_id, _ in known)
+            raise
         short = []
         for (user_id, ranking), ranked, ok in zip(known, lists, replaced, strict=True):
             if not ok:  # forgotten, expired, or written by another worker, whose list is newer than what we hold

@@ -58,12 +58,15 @@ class Visits:
         self._settings = settings
         self._clock = clock
         self._observer = observer
+        #: Visitors of this batch of whom the store did not say whether it wrote them.
+        self._in_doubt: frozenset[str] = frozenset()
 
     def update(self, events: Sequence[tuple[str, Event]]) -> None:
         """Take (user id, event) pairs in their order. Raises StoreUnavailable; taking them again is then safe."""
         pending: dict[str, list[Event]] = {}
         for user_id, event in events:
             pending.setdefault(user_id, []).append(event)
+        self._in_doubt = self._in_doubt.intersection(pending)  # a batch is repeated until it is done
         for _ in range(_ATTEMPTS):
             pending = self._attempt(pending)
             if not pending:
@@ -84,6 +87,10 @@ class Visits:
                 changed.append(user_id)
             # Being shown something is no reason to move the list under the visitor's eyes.
             if any(not isinstance(event, Impressions) for event in new):
+                relisted.append(user_id)
+            elif not new and user_id in self._in_doubt:
+                # Written already, without an answer. Written again, so that the list that stands is one that we know.
+                changed.append(user_id)
                 relisted.append(user_id)
         if not changed:
             return {}
@@ -110,7 +117,9 @@ class Visits:
     ) -> dict[str, list[Event]]:
         hidden = self._knowledge.hidden(now_ms)
         lists = {user_id: {HOME: self._knowledge.publish(ranking, now_ms, hidden)} for user_id, ranking in rankings.items()}
+        self._in_doubt |= frozenset(changed)  # until the store answers
         written = self._store.commit([VisitorUpdate(u, profiles[u], lists.get(u, {})) for u in changed])
+        self._in_doubt -= frozenset(changed)
         done = [user_id for user_id, ok in zip(changed, written, strict=True) if ok]
         listed = [user_id for user_id in done if user_id in rankings]
         self._matrix.put(listed, [rankings[user_id] for user_id in listed], now_ms)

@@ -193,6 +193,40 @@ def test_an_outage_amid_many_repairs_loses_none(method: str) -> None:
     assert len(room.matrix) == 40
 
 
+def test_a_repair_that_was_written_but_not_answered_is_known_as_ours() -> None:
+    room = _visited()
+    gone, other = room.home("u")[:2]
+    room.outage.written_all_the_same = {"replace_lists"}
+    room.outage.begin("replace_lists")
+    with pytest.raises(StoreUnavailable):
+        room.stock(gone, 0)
+    room.outage.written_all_the_same = set()
+    room.clock.advance(10)
+    room.stock(other, 0)
+    room.tick()
+    assert {"u", "v"} == set(room.matrix.users())
+    assert all(not {gone, other} & set(ids) for ids in room.homes().values())
+
+
+def test_a_visit_that_was_written_but_not_answered_is_repaired_like_any_other() -> None:
+    room = _visited()
+    event = ("u", Click(item_id="i5", ts=T0 + 500))
+    room.outage.written_all_the_same = {"commit"}
+    room.outage.begin("commit")
+    with pytest.raises(StoreUnavailable):
+        room.visit(event)
+    room.outage.written_all_the_same = set()
+    room.clock.advance(10)
+    room.visit(event)
+    before = room.store.image()
+    room.visit(event)
+    assert room.store.image() == before
+    gone = room.home("u")[0]
+    room.stock(gone, 0)
+    assert gone not in room.home("u")
+    assert "u" in room.matrix
+
+
 def test_a_campaign_that_starts_during_an_outage_is_not_missed() -> None:
     room = _visited()
     gone = room.home("u")[0]
