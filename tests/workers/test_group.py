@@ -1,0 +1,135 @@
+"""A group's member without a broker: what a lost partition and a refused commit do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from pydantic import SecretStr
+
+from streamrec.clock import ManualClock
+from streamrec.config import KafkaSettings
+from streamrec.events.topics import STOCK
+from tests.workers.messages import message
+from workers.transport.batch import RecordBatch, build_batch
+from workers.transport.client import common, is_fatal
+from workers.transport.group import GroupReader
+
+KAFKA = KafkaSettings(bootstrap="nowhere:1", drain_timeout_s=0.01)
+
+
+@dataclass
+class FakeConsumer:
+    """Notes what is committed; refuses with ``error`` if there is one."""
+
+    committed: list[tuple[str, int, int]] = field(default_factory=list)
+    error: int | None = None
+
+    def commit(self, *, offsets: Sequence[TopicPartition], asynchronous: bool) -> None:
+        if self.error is not None:
+            raise KafkaException(KafkaError(self.error))
+        self.committed += [(place.topic, place.partition, place.offset) for place in offsets]
+
+    def assign(self, places: Sequence[TopicPartition]) -> None:
+        pass
+
+
+def _member() -> tuple[GroupReader, Any]:
+    """Return a member that owns two partitions."""
+    reader = GroupReader(KAFKA, "g", [STOCK], clock=ManualClock(), max_future_ms=0, deliver=lambda _: None, failed=lambda _: None)
+    reader._open().close()
+    consumer = cast("Consumer", FakeConsumer())
+    reader._assigned(consumer, [TopicPartition(STOCK, 0), TopicPartition(STOCK, 1)])
+    return reader, consumer
+
+
+def _delivered(reader: GroupReader) -> RecordBatch:
+    batch = build_batch([message(STOCK, 4, b"a", b"?"), message(STOCK, 8, b"b", b"?", partition=1)], 0, 0)
+    reader._in_flight.append(batch)
+    return batch
+
+
+def test_what_is_done_is_committed_once() -> None:
+    reader, consumer = _member()
+    reader.done(_delivered(reader))
+    for _ in range(2):
+        reader._commit(consumer, wait=True)
+    assert consumer.committed == [(STOCK, 0, 5), (STOCK, 1, 9)]
+
+
+def test_of_a_lost_partition_nothing_is_committed_and_what_had_not_begun_is_given_up() -> None:
+    """Somebody else reads it already, perhaps further back."""
+    reader, consumer = _member()
+    batch = _delivered(reader)
+    reader._lost(consumer, [TopicPartition(STOCK, 0)])
+    assert reader.owned == {(STOCK, 1)}
+    assert batch.start()
+    assert [one.key for one in batch.rejected] == [b"b"]
+    reader.done(batch)
+    reader._commit(consumer, wait=True)
+    assert consumer.committed == [(STOCK, 1, 9)]
+
+
+def test_what_had_begun_when_its_partition_was_lost_is_not_committed_either() -> None:
+    reader, consumer = _member()
+    batch = _delivered(reader)
+    batch.start()
+    reader._lost(consumer, [TopicPartition(STOCK, 0)])
+    reader.done(batch)
+    reader._commit(consumer, wait=True)
+    assert consumer.committed == [(STOCK, 1, 9)]
+
+
+def test_a_revoked_partition_is_committed_as_far_as_it_is_done_and_then_forgotten() -> None:
+    reader, consumer = _member()
+    reader.done(_delivered(reader))
+    reader._revoked(consumer, [TopicPartition(STOCK, 0)])
+    assert (STOCK, 0, 5) in consumer.committed
+    assert reader.owned == {(STOCK, 1)}
+
+
+def test_a_commit_that_meets_a_rebalance_is_tried_again_and_any_other_refusal_is_told() -> None:
+    reader, consumer = _member()
+    reader.done(_delivered(reader))
+    consumer.error = KafkaError.REBALANCE_IN_PROGRESS
+    reader._commit(consumer, wait=True)
+    consumer.error = KafkaError.GROUP_AUTHORIZATION_FAILED
+    with pytest.raises(KafkaException):
+        reader._commit(consumer, wait=True)
+    consumer.error = None
+    reader._commit(consumer, wait=True)
+    assert consumer.committed == [(STOCK, 0, 5), (STOCK, 1, 9)]
+
+
+def test_credentials_reach_librdkafka_and_own_settings_win() -> None:
+    kafka = KafkaSettings(
+        bootstrap="b:1",
+        security_protocol="SASL_SSL",
+        sasl_mechanism="PLAIN",
+        sasl_username="me",
+        sasl_password=SecretStr("word"),
+        ssl_ca_location="/ca.pem",
+        extra={"security.protocol": "SSL"},
+    )
+    assert (
+        common(kafka).items()
+        >= {
+            "bootstrap.servers": "b:1",
+            "sasl.mechanism": "PLAIN",
+            "sasl.username": "me",
+            "sasl.password": "word",
+            "ssl.ca.location": "/ca.pem",
+            "security.protocol": "SSL",
+        }.items()
+    )
+    assert "sasl.username" not in common(KafkaSettings())
+
+
+def test_refused_credentials_are_fatal_and_a_broker_that_is_away_is_not() -> None:
+    assert is_fatal(KafkaError(KafkaError._AUTHENTICATION))
+    assert is_fatal(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+    assert not is_fatal(KafkaError(KafkaError._TRANSPORT))
+    assert not is_fatal(None)
