@@ -95,8 +95,9 @@ class Fallbacks:
 
     def _push_changed(self, now_ms: int, rankings: dict[str, Ranking]) -> None:
         lists: dict[str, RankedList] = {}
+        hidden = self._knowledge.hidden(now_ms)
         for key, ranking in rankings.items():
-            ranked = self._knowledge.publish(ranking, now_ms, size=self._settings.fallback_size)
+            ranked = self._knowledge.publish(ranking, now_ms, hidden, size=self._settings.fallback_size)
             pushed_at, ids = self._pushed.get(key, (0, ()))
             if tuple(ranked.ids()) != ids or now_ms - pushed_at > _REWRITE_MS:
                 lists[key] = ranked
@@ -108,11 +109,11 @@ class Fallbacks:
         items, ranker = self._knowledge.items, self._knowledge.ranker
         rows = [self._due.popitem()[0] for _ in range(min(_STEP, len(self._due)))]
         names = [name for row in rows if self._share.has_item(name := items.id(row))]
-        n = self._settings.item_list_size
+        n, hidden = self._settings.item_list_size, self._knowledge.hidden(now_ms)
         lists = {}
         for name, similar, together in zip(names, ranker.similar(names, now_ms, n), ranker.together(names, now_ms, n), strict=True):
-            lists[keys.similar(name)] = self._knowledge.publish(similar, now_ms, size=n)
-            lists[keys.together(name)] = self._knowledge.publish(together, now_ms, size=n)
+            lists[keys.similar(name)] = self._knowledge.publish(similar, now_ms, hidden, size=n)
+            lists[keys.together(name)] = self._knowledge.publish(together, now_ms, hidden, size=n)
         try:
             self._store.put(lists, keys.ITEM_LIST_TTL_S)
         except Exception:

@@ -110,10 +110,8 @@ class Knowledge:
         """Return a mask over rows of what nobody may see now: unavailable, or excluded for everybody."""
         return ~self.items.available | self.campaigns.effects(now_ms, self.items).excluded
 
-    def publish(
-        self, ranking: Ranking, now_ms: int, hidden: NDArray[np.bool_] | None = None, *, size: int | None = None
-    ) -> RankedList:
-        """Return the list as storefronts read it: what was ranked, less what nobody may see now.
+    def publish(self, ranking: Ranking, now_ms: int, hidden: NDArray[np.bool_], *, size: int | None = None) -> RankedList:
+        """Return the list as storefronts read it: what was ranked, less what is ``hidden`` (see there).
 
         At most ``size`` items, which is ``list_size`` unless told.
         """
@@ -121,7 +119,7 @@ class Knowledge:
             ranking,
             self.items,
             self.campaigns,
-            self.hidden(now_ms) if hidden is None else hidden,
+            hidden,
             size=self.list_size if size is None else size,
             made_at=now_ms,
             variant=VARIANT,
