@@ -13,7 +13,7 @@ from streamrec.cli.parts import Parts
 _UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
-class Moment(click.ParamType[int]):
+class Moment(click.ParamType):
     """``now``, ``+2h``, ``-30m``, milliseconds since the epoch, or ISO 8601 (UTC unless it names a zone)."""
 
     name = "moment"

@@ -22,7 +22,7 @@ _data = click.option(
 )
 
 
-class Roles(click.ParamType[tuple[str, ...]]):
+class Roles(click.ParamType):
     """Roles, separated by commas."""
 
     name = "roles"
