@@ -21,7 +21,7 @@ from streamrec.recommender.knowledge import Changes, Knowledge, Rows
 from streamrec.recommender.share import Share
 
 #: Visitors ranked again per step; small enough that an event never waits long behind it.
-_STEP: Final = 32
+STEP: Final = 32
 #: Lists written per round trip.
 _BLOCK: Final = 1000
 
@@ -81,7 +81,7 @@ class Upkeep:
         # Marked before anything is tried: the facts are applied, so nobody tells of this change a second time.
         self._mark(missing)
         self._republish(holders)
-        self._rank_again(missing[:_STEP])
+        self._rank_again(missing[:STEP])
 
     def campaigns_changed(self) -> None:
         """Look at the campaigns at the next tick."""
@@ -106,7 +106,7 @@ class Upkeep:
             self._shifted(shift)
         deadline = time.monotonic() + budget_s
         while self._dirty:
-            self._rank_again([self._dirty.popitem()[0] for _ in range(min(_STEP, len(self._dirty)))])
+            self._rank_again([self._dirty.popitem()[0] for _ in range(min(STEP, len(self._dirty)))])
             if time.monotonic() >= deadline:
                 return
 

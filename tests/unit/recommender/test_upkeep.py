@@ -11,7 +11,11 @@ from streamrec.events import Click, Targets
 from streamrec.lists.keys import HOME
 from streamrec.lists.packing import RankedList
 from streamrec.lists.visitors import MemoryVisitorStore, Replacement
+from streamrec.recommender.upkeep import STEP
 from tests.unit.recommender.rooms import T0, Nothing, Room
+
+#: Visitors that one step cannot do, and two can.
+MANY = STEP + 24
 
 
 def _visited(max_waiting: tuple[int, int] = (100, 100)) -> Room:
@@ -66,14 +70,14 @@ def test_a_list_that_was_ranked_while_an_item_was_gone_gets_it_back_with_the_res
 
 def test_more_holders_than_one_step_ranks_at_once_get_it_back_in_the_background() -> None:
     room = Room()
-    users = [f"u{n}" for n in range(40)]
+    users = [f"u{n}" for n in range(MANY)]
     for user_id in users:
         room.click(user_id, "i1")
     gone = room.home("u0")[0]
     room.stock(gone, 0)
     room.visit(*((user_id, Click(item_id="i1", ts=T0 + 500)) for user_id in users))
     room.stock(gone, 5)
-    assert room.upkeep.backlog == 24
+    assert room.upkeep.backlog == MANY - STEP
     room.tick()
     assert all(gone in ids for ids in room.homes().values())
 
@@ -182,17 +186,17 @@ def test_a_restock_that_meets_an_outage_is_done_later(method: str) -> None:
 @pytest.mark.parametrize("method", ["load", "replace_lists"])
 def test_an_outage_amid_many_repairs_loses_none(method: str) -> None:
     room = Room()
-    for n in range(40):
+    for n in range(MANY):
         room.click(f"u{n}", "i1")
     room.campaign("c", "boost", "i9", factor=1000.0)
     room.outage.begin(method, after=1, times=2)
     for _ in range(2):
         with pytest.raises(StoreUnavailable):
             room.tick()
-        assert room.upkeep.backlog == 24
+        assert room.upkeep.backlog == MANY - STEP
     room.tick()
     assert {ids[0] for ids in room.homes().values()} == {"i9"}
-    assert len(room.matrix) == 40
+    assert len(room.matrix) == MANY
 
 
 def test_a_repair_that_was_written_but_not_answered_is_known_as_ours() -> None:
@@ -243,11 +247,11 @@ def test_a_campaign_that_starts_during_an_outage_is_not_missed() -> None:
 
 def test_however_small_the_budget_one_step_is_done() -> None:
     room = Room()
-    for n in range(40):
+    for n in range(MANY):
         room.click(f"u{n}", "i1")
     room.campaign("c", "boost", "i9", factor=1000.0)
     room.upkeep.tick(0.0)
-    assert room.upkeep.backlog == 24
+    assert room.upkeep.backlog == MANY - STEP
 
 
 # -- campaigns -------------------------------------------------------------------------------------------------------------
