@@ -21,7 +21,7 @@ from streamrec.recommender.knowledge import Changes, Knowledge, Rows
 from streamrec.recommender.share import Share
 
 #: Visitors ranked again per step; small enough that an event never waits long behind it.
-STEP: Final = 32
+STEP: Final = 16
 #: Lists written per round trip.
 _BLOCK: Final = 1000
 
