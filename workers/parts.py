@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from workers.app import App
     from workers.transport.batch import Record
     from workers.transport.producer import Producer
+    from workers.transport.reader import Reader
 
     Handler = Callable[[Sequence[Record]], None]
 
@@ -79,21 +80,7 @@ class Parts:
         buries: Collection[str] | None = None,
     ) -> Pipeline:
         """Return a pipeline that shares ``topics`` with the other members of the group ``<prefix>.<name>``."""
-        return Pipeline(
-            self.app,
-            self._runner(name, handler, core, buries),
-            lambda deliver, failed: GroupReader(
-                self.settings.kafka,
-                name,
-                topics,
-                clock=self.clock,
-                max_future_ms=self.settings.max_future_ms,
-                deliver=deliver,
-                failed=failed,
-                after=after,
-                max_batch=max_batch,
-            ),
-        )
+        return self._pipeline(GroupReader, name, topics, handler, core, after=after, max_batch=max_batch, buries=buries)
 
     def replica(
         self,
@@ -106,20 +93,7 @@ class Parts:
         buries: Collection[str] = (),
     ) -> Pipeline:
         """Return a pipeline that reads all of ``topics`` from their beginning on."""
-        return Pipeline(
-            self.app,
-            self._runner(name, handler, core, buries),
-            lambda deliver, failed: ReplicaReader(
-                self.settings.kafka,
-                name,
-                topics,
-                clock=self.clock,
-                max_future_ms=self.settings.max_future_ms,
-                deliver=deliver,
-                failed=failed,
-                max_batch=max_batch,
-            ),
-        )
+        return self._pipeline(ReplicaReader, name, topics, handler, core, max_batch=max_batch, buries=buries)
 
     def freshness(self, records: Sequence[Record]) -> None:
         """Tell the observer how old each record was when its effect became visible."""
@@ -129,5 +103,33 @@ class Parts:
             if ts is not None:
                 self.observer.fresh(record.topic, now_ms - ts)
 
-    def _runner(self, name: str, handler: Handler, core: ThreadPoolExecutor, buries: Collection[str] | None) -> Runner:
-        return Runner(name, handler, producer=self.producer, executor=core, clock=self.clock, observer=self.observer, buries=buries)
+    def _pipeline(
+        self,
+        reader: type[Reader],
+        name: str,
+        topics: Collection[str],
+        handler: Handler,
+        core: ThreadPoolExecutor,
+        *,
+        after: Sequence[threading.Event] = (),
+        max_batch: int | None,
+        buries: Collection[str] | None,
+    ) -> Pipeline:
+        runner = Runner(
+            name, handler, producer=self.producer, executor=core, clock=self.clock, observer=self.observer, buries=buries
+        )
+        return Pipeline(
+            self.app,
+            runner,
+            lambda deliver, failed: reader(
+                self.settings.kafka,
+                name,
+                topics,
+                clock=self.clock,
+                max_future_ms=self.settings.max_future_ms,
+                deliver=deliver,
+                failed=failed,
+                after=after,
+                max_batch=max_batch,
+            ),
+        )

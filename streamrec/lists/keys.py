@@ -64,5 +64,5 @@ def worker(worker_id: str) -> str:
     return f"streamrec:worker:{worker_id}"
 
 
-#: ``partition:offset`` of the dead letters that were re-driven, so that ``dlq list`` shows each once.
+#: ``partition:offset:time`` of the dead letters that were re-driven, so that ``dlq list`` shows each once.
 REDRIVEN: Final = "streamrec:redriven"
