@@ -6,8 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from hypothesis import settings
 
 from streamrec.local import LocalRedis, LocalStack
+
+# A law is not a timing assertion: on a busy machine a single example may take long.
+settings.register_profile("laws", settings.get_profile(settings.get_current_profile_name()), deadline=None)
+settings.load_profile("laws")
 
 
 @pytest.fixture(scope="session")
