@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import faust
 from prometheus_client import CollectorRegistry
@@ -13,6 +13,7 @@ from streamrec.errors import ConfigError
 from streamrec.lists.connection import connect
 from streamrec.lists.functions import ensure_functions
 from streamrec.observing import PrometheusObserver, configure_logging
+from streamrec.roles import ROLES
 from workers.app import App
 from workers.heartbeat import Heartbeat
 from workers.lag import LagMetrics
@@ -27,18 +28,10 @@ if TYPE_CHECKING:
     from streamrec.config import Settings
     from workers.parts import Role
 
-#: Each role's module has a ``build(parts) -> Role``; imported when asked for, since an encoder or an index is heavy.
-ROLES: Final = {
-    "availability": "workers.availability",
-    "embedder": "workers.embedder",
-    "recommender": "workers.recommender",
-    "aggregator": "workers.aggregator",
-}
-
 
 def check_roles(roles: Sequence[str]) -> None:
     """Raise ConfigError unless every role exists and there is at least one."""
-    unknown = sorted(set(roles) - ROLES.keys())
+    unknown = sorted(set(roles) - set(ROLES))
     if unknown or not roles:
         msg = f"roles: {', '.join(unknown) or 'none given'}; choose from {', '.join(ROLES)}"
         raise ConfigError(msg)
@@ -57,7 +50,8 @@ def build_app(settings: Settings, roles: Sequence[str]) -> App:
     port = settings.web.port or free_port(settings.web.host)
     app = App("streamrec", settings.web, port)
     parts = Parts(app, settings, SystemClock(), observer, client, Producer(settings.kafka))
-    built: list[Role] = [importlib.import_module(ROLES[name]).build(parts) for name in dict.fromkeys(roles)]
+    # Imported only where the role is played: an encoder or an index is heavy.
+    built: list[Role] = [importlib.import_module(f"workers.{name}").build(parts) for name in dict.fromkeys(roles)]
     registry.register(LagMetrics(built))
     heartbeat = Heartbeat(parts, built, settings.web.advertised_url or f"http://{settings.web.host}:{port}")
     add_pages(app, built, observer.exposition)

@@ -12,14 +12,12 @@ from streamrec.cli.parts import Parts
 from streamrec.errors import StreamrecError
 from streamrec.events.topics import EVENTS, TOPICS
 from streamrec.lists.redis_errors import translated
+from streamrec.roles import ROLES
 
 if TYPE_CHECKING:
     import redis
 
     from streamrec.config import Settings
-
-#: Without one of these alive and ready, some event has no effect.
-ROLES: Final = ("availability", "embedder", "recommender", "aggregator")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,10 @@ import click
 
 from streamrec.cli.parts import Parts, pass_parts
 from streamrec.errors import LocalStackError
+from streamrec.roles import ROLES
 
 if TYPE_CHECKING:
     from streamrec.local import LocalStack
-
-#: One process each, as in the demo.
-_ROLES = ("availability", "embedder", "recommender", "aggregator")
 
 
 @click.command()
@@ -40,7 +38,7 @@ def local(parts: Parts, broker_port: int, redis_port: int, log_dir: Path | None)
         click.echo(f"Kafka  {environment['STREAMREC_KAFKA__BOOTSTRAP']}  (Tansu, in memory)")
         click.echo(f"Redis  {environment['STREAMREC_REDIS__URL']}  (Valkey)")
         ensure_topics(parts.settings.kafka.model_copy(update={"bootstrap": environment["STREAMREC_KAFKA__BOOTSTRAP"]}))
-        workers = [stack.worker([role]) for role in _ROLES]
+        workers = [stack.worker([role]) for role in ROLES]  # one process each, as in the demo
         for worker in workers:
             worker.wait_ready(120)
         click.echo("workers are ready; Ctrl-C ends everything")

@@ -7,14 +7,13 @@ import sys
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import click
 
 from streamrec.cli.output import emit, json_option, progress
 from streamrec.cli.parts import Parts, pass_parts
-
-ROLES: Final = ("availability", "embedder", "recommender", "aggregator")
+from streamrec.roles import ROLES
 
 _path = click.Path(exists=True, path_type=Path)
 _data = click.option(

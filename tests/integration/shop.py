@@ -18,10 +18,10 @@ from streamrec.config import KafkaSettings
 from streamrec.lists import keys
 from streamrec.lists.redis_visitors import RedisVisitorStore
 from streamrec.local import LocalStack, WorkerProcess
+from streamrec.roles import ROLES
 from workers.transport.admin import ensure_topics
 from workers.transport.producer import Producer
 
-ALL_ROLES = ("availability", "embedder", "recommender", "aggregator")
 #: The transport and the lists are what is tested here: the hashing encoder loads in no time. The demo runs the real one.
 QUICK = {"STREAMREC_MODEL__NAME": "hashing", "STREAMREC_LOG_LEVEL": "WARNING"}
 
@@ -65,11 +65,11 @@ class Shop:
 
     def worker(self, *roles: str) -> WorkerProcess:
         """Return a worker that is ready."""
-        return self._stack.worker(roles or ALL_ROLES, self._environment).wait_ready(60)
+        return self._stack.worker(roles or ROLES, self._environment).wait_ready(60)
 
     def start(self, *roles: str) -> WorkerProcess:
         """Return a worker that was started."""
-        return self._stack.worker(roles or ALL_ROLES, self._environment)
+        return self._stack.worker(roles or ROLES, self._environment)
 
     def publish(self, messages: Sequence[tuple[str, str, dict[str, Any] | bytes | None]]) -> None:
         """Send (topic, key, value) messages and wait until the broker has them."""

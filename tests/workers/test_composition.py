@@ -10,6 +10,7 @@ from mode import Service
 
 from streamrec.errors import ConfigError
 from streamrec.events.topics import CARTS, CLICKS, TOPICS
+from streamrec.roles import ROLES
 from tests.workers.roles import FakePipeline, role
 from workers.groups import GROUPS
 from workers.parts import Role
@@ -18,7 +19,7 @@ from workers.share import PartitionShare
 from workers.transport.group import GroupReader
 from workers.transport.partitioner import partition_of
 from workers.transport.pipeline import Pipeline
-from workers.wiring import ROLES, check_roles
+from workers.wiring import check_roles
 
 IDS = [f"id{n}" for n in range(200)]
 

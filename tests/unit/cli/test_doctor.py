@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from streamrec.config import ModelSettings
+from streamrec.roles import ROLES
 from tests.unit.cli.fakes import FakeParts, run
-
-ROLES = ("availability", "embedder", "recommender", "aggregator")
 
 
 @pytest.fixture
