@@ -13,9 +13,11 @@ PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-che
 DEMO_ARGS ?=
 LOCAL_ARGS ?=
 PYTEST_ARGS ?=
+# Set where a skipped test must be a failure.
+CI ?=
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo up test test-data check format schemas bench clean
+.PHONY: help demo up test test-kafka test-data check format schemas bench clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS=$$'\t' read -r target text; do printf '  %-12s %s\n' "$$target" "$$text"; done
@@ -51,7 +53,10 @@ check: $(VENV)/.dev  ## Run the linters and the type checker
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 test: check  ## Run the linters and every test that needs nothing from outside; this is CI
-	STREAMREC_REQUIRE_ALL=1 $(BIN)/pytest -m "not shared_data" $(PYTEST_ARGS)
+	STREAMREC_REQUIRE_ALL=1 $(BIN)/pytest -m "not shared_data and not kafka" $(PYTEST_ARGS)
+
+test-kafka: $(VENV)/.dev  ## Run everything that talks to a broker on a real Apache Kafka; needs Java and Maven
+	STREAMREC_REQUIRE_ALL=$(CI) STREAMREC_TEST_BROKER=apache $(BIN)/pytest tests/workers tests/integration tests/delivery $(PYTEST_ARGS)
 
 test-data: $(VENV)/.dev  ## Run the tests that read real data sets in ../shared/data
 	@if [[ ! -d ../shared/data ]]; then echo "../shared/data is not there; put the data sets beside the repository" >&2; exit 1; fi

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -9,10 +10,21 @@ import redis
 from hypothesis import settings
 
 from streamrec.local import LocalRedis, LocalStack
+from streamrec.local.kafka_jars import missing_programs
+from tests.brokers import KIND
 
 # A law is not a timing assertion: on a busy machine a single example may take long.
 settings.register_profile("laws", settings.get_profile(settings.get_current_profile_name()), deadline=None)
 settings.load_profile("laws")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a real Kafka where it cannot run, or fail it where everything must run."""
+    if item.get_closest_marker("kafka") and (missing := missing_programs()):
+        reason = f"Apache Kafka needs {' and '.join(missing)} (Debian: apt install default-jre-headless maven)"
+        if os.environ.get("STREAMREC_REQUIRE_ALL"):
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
@@ -33,5 +45,5 @@ def redis_client(redis_server: LocalRedis) -> Iterator[redis.Redis]:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[LocalStack]:
     """Run one broker and Redis for the session; tests use topics and keys of their own."""
-    with LocalStack() as running:
+    with LocalStack(kind=KIND) as running:
         yield running

@@ -65,15 +65,15 @@ def worker(parts: Parts, roles: tuple[str, ...]) -> None:
 @click.option("--view/--no-view", default=None, help="Draw the live view; without either: on a terminal.")
 @click.option(
     "--broker",
-    type=click.Choice(["embedded", "configured"]),
+    type=click.Choice(["embedded", "apache", "configured"]),
     default="embedded",
     show_default=True,
-    help="Start a broker and Redis for the demo, or use those of the settings.",
+    help="Start the embedded broker or a real Apache Kafka (Java and Maven), and a Redis; or use those of the settings.",
 )
 @click.option(
     "--log-dir", type=click.Path(file_okay=False, path_type=Path), help="Keep the logs of broker, Redis and workers here."
 )
-def demo(seconds: float, broker: Literal["embedded", "configured"], **given: Any) -> None:
+def demo(seconds: float, broker: Literal["embedded", "apache", "configured"], **given: Any) -> None:
     """Run everything on real data and check every list.
 
     A shop's year passes, items sell out, come back, are re-priced and promoted, while a storefront reads.

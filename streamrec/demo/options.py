@@ -29,8 +29,8 @@ class DemoOptions:
     seed: int = 7
     #: Whether to draw the live view; None: only on a terminal.
     view: bool | None = None
-    #: embedded: a broker and Redis of our own; configured: those of STREAMREC_KAFKA__BOOTSTRAP and STREAMREC_REDIS__URL.
-    broker: Literal["embedded", "configured"] = "embedded"
+    #: embedded: a broker and Redis of our own; apache: the same with a real Apache Kafka; configured: those of the settings.
+    broker: Literal["embedded", "apache", "configured"] = "embedded"
     #: Which roles share a process, one process each.
     workers: tuple[tuple[str, ...], ...] = (("availability",), ("embedder",), ("recommender",), ("aggregator",))
     #: How long visitors come in before anything is measured, so that there are lists to act on.

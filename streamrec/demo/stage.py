@@ -22,6 +22,7 @@ from workers.transport.admin import ensure_topics
 
 #: The first start builds the encoder's graph, which takes a minute or two on a small machine.
 READY_TIMEOUT_S = 300.0
+_NAMES = {"embedded": "Tansu (embedded, in memory)", "apache": "Apache Kafka (one node, KRaft)"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Stage:
 def stage(
     view: View,
     *,
-    broker: Literal["embedded", "configured"],
+    broker: Literal["embedded", "apache", "configured"],
     workers: Sequence[Sequence[str]],
     log_dir: Path | None = None,
     environment: dict[str, str] | None = None,
@@ -56,15 +57,15 @@ def stage(
 
     Raises LocalStackError, BrokerUnavailable or StoreUnavailable when something does not start or answer.
     """
-    if broker == "embedded":
-        with LocalStack(log_dir=log_dir) as local:
+    if broker != "configured":
+        with LocalStack(kind=broker, log_dir=log_dir) as local:
             ours = local.environment()
             # The broker goes away before the clients of this process do; librdkafka would say so in the middle of the summary.
             kafka = KafkaSettings(bootstrap=ours["STREAMREC_KAFKA__BOOTSTRAP"], extra={"log_level": "2"})
             redis_settings = RedisSettings(url=SecretStr(ours["STREAMREC_REDIS__URL"]))
             ensure_topics(kafka)
             started = tuple(local.worker(roles, environment) for roles in workers)
-            yield _ready(view, kafka, redis_settings, "Tansu (embedded, in memory)", started)
+            yield _ready(view, kafka, redis_settings, _NAMES[broker], started)
         return
     settings = Settings.load()
     ensure_topics(settings.kafka)

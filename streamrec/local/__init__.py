@@ -1,11 +1,12 @@
-"""A Kafka-compatible broker, a Redis-compatible server and workers as child processes; no docker, no JVM.
+"""A Kafka-compatible broker, a Redis-compatible server and workers as child processes; no docker, and a JVM only for Apache Kafka.
 
 For demos, tests and benches. Every child dies with its parent, however the parent dies, and leaves no folder behind.
 """
 
 from streamrec.local.broker import LocalBroker
+from streamrec.local.kafka import LocalKafka
 from streamrec.local.redis import LocalRedis
 from streamrec.local.stack import LocalStack
 from streamrec.local.worker import WorkerProcess
 
-__all__ = ["LocalBroker", "LocalRedis", "LocalStack", "WorkerProcess"]
+__all__ = ["LocalBroker", "LocalKafka", "LocalRedis", "LocalStack", "WorkerProcess"]

@@ -29,6 +29,11 @@ def _binary() -> str:
         raise LocalStackError(msg) from error
 
 
+def answers_kafka(port: int) -> bool:
+    """Tell whether a Kafka broker answers on the loopback port."""
+    return answers(port, _API_VERSIONS, _CORRELATION)
+
+
 class LocalBroker:
     """A broker on a loopback port, as a context manager. It forgets all topics, records and offsets when it ends.
 
@@ -72,7 +77,7 @@ class LocalBroker:
         arguments = [*addresses, "--storage-engine", "memory://tansu/"]
         # Its default log level writes a line per request.
         self._child.start([program, "broker", *arguments], {"RUST_LOG": "warn"})
-        self._child.wait_until(lambda: answers(own_port, _API_VERSIONS, _CORRELATION), timeout_s, "answering Kafka requests")
+        self._child.wait_until(lambda: answers_kafka(own_port), timeout_s, "answering Kafka requests")
         if self._old_clients:
             self._gateway = Gateway(self.port, own_port).start()
         return self

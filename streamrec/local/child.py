@@ -79,6 +79,11 @@ class Child:
         """End the process at once (SIGKILL) and return its exit code."""
         return self._end(signal.SIGKILL, 10.0)
 
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the process, if it runs."""
+        if self._process is not None:
+            self._process.send_signal(number)  # does nothing if it has ended
+
     def _end(self, how: signal.Signals, timeout_s: float) -> int | None:
         if self._process is None:
             return None

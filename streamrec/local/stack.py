@@ -1,4 +1,4 @@
-"""Broker and Redis together."""
+"""Broker, Redis and workers together."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from streamrec.local.broker import LocalBroker
+from streamrec.local.kafka import LocalKafka
 from streamrec.local.redis import LocalRedis
 from streamrec.local.worker import WorkerProcess
 from streamrec.local.workspace import Workspace
 
 
 class LocalStack:
-    """An embedded broker and Redis on loopback ports, free ones unless given, as a context manager.
+    """A broker and an embedded Redis on loopback ports, free ones unless given, as a context manager.
 
-    Workers made here stop with it.
+    ``kind`` is the embedded broker or a real Apache Kafka. Workers made here stop with it.
     """
 
     def __init__(
         self,
         *,
+        kind: Literal["embedded", "apache"] = "embedded",
         durable_redis: bool = False,
         log_dir: Path | None = None,
         broker_port: int | None = None,
@@ -30,7 +32,11 @@ class LocalStack:
         old_clients: bool = False,
     ) -> None:
         broker_log = log_dir / "broker.log" if log_dir else None
-        self.broker = LocalBroker(port=broker_port, log_path=broker_log, old_clients=old_clients)
+        self.broker: LocalBroker | LocalKafka = (
+            LocalKafka(port=broker_port, log_path=broker_log)
+            if kind == "apache"
+            else LocalBroker(port=broker_port, log_path=broker_log, old_clients=old_clients)
+        )
         self.redis = LocalRedis(durable=durable_redis, port=redis_port, log_path=log_dir / "redis.log" if log_dir else None)
         self.workers: list[WorkerProcess] = []
         self._log_dir = log_dir

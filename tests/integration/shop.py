@@ -1,4 +1,4 @@
-"""A running shop for tests: embedded broker and Redis, workers as processes, and the ways to talk to them."""
+"""A running shop for tests: broker and Redis, workers as processes, and the ways to talk to them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import orjson
 import redis
@@ -19,6 +19,7 @@ from streamrec.lists import keys
 from streamrec.lists.redis_visitors import RedisVisitorStore
 from streamrec.local import LocalStack, WorkerProcess
 from streamrec.roles import ROLES
+from tests.brokers import KIND
 from workers.transport.admin import ensure_topics
 from workers.transport.producer import Producer
 
@@ -43,16 +44,23 @@ def await_until(condition: Callable[[], Any], what: str, timeout_s: float = 60.0
 class Shop:
     """Everything between a producer and a storefront."""
 
-    def __init__(self, log_dir: Path, environment: dict[str, str] | None = None) -> None:
-        self._stack = LocalStack(log_dir=log_dir)
+    def __init__(
+        self,
+        log_dir: Path,
+        environment: dict[str, str] | None = None,
+        *,
+        kind: Literal["embedded", "apache"] = KIND,
+        durable_redis: bool = False,
+    ) -> None:
+        self.stack = LocalStack(kind=kind, log_dir=log_dir, durable_redis=durable_redis)
         self._environment = QUICK | (environment or {})
         self._undo = ExitStack()
 
     def __enter__(self) -> Self:
-        self._undo.enter_context(self._stack)
-        self.kafka = KafkaSettings(bootstrap=self._stack.environment()["STREAMREC_KAFKA__BOOTSTRAP"])
+        self._undo.enter_context(self.stack)
+        self.kafka = KafkaSettings(bootstrap=self.stack.environment()["STREAMREC_KAFKA__BOOTSTRAP"])
         ensure_topics(self.kafka)
-        self.redis: redis.Redis = redis.Redis.from_url(self._stack.environment()["STREAMREC_REDIS__URL"])
+        self.redis: redis.Redis = redis.Redis.from_url(self.stack.environment()["STREAMREC_REDIS__URL"])
         self._undo.callback(self.redis.close)
         self.storefront = Storefront(self.redis)
         self.visitors = RedisVisitorStore(self.redis)
@@ -65,11 +73,11 @@ class Shop:
 
     def worker(self, *roles: str) -> WorkerProcess:
         """Return a worker that is ready."""
-        return self._stack.worker(roles or ROLES, self._environment).wait_ready(60)
+        return self.stack.worker(roles or ROLES, self._environment).wait_ready(60)
 
     def start(self, *roles: str) -> WorkerProcess:
         """Return a worker that was started."""
-        return self._stack.worker(roles or ROLES, self._environment)
+        return self.stack.worker(roles or ROLES, self._environment)
 
     def publish(self, messages: Sequence[tuple[str, str, dict[str, Any] | bytes | None]]) -> None:
         """Send (topic, key, value) messages and wait until the broker has them."""
@@ -90,7 +98,7 @@ class Shop:
         """Run the command line against this shop."""
         return subprocess.run(
             [sys.executable, "-m", "streamrec", *arguments],
-            env={"PATH": "/usr/bin:/bin", "HOME": str(Path.home()), **self._stack.environment(), **self._environment},
+            env={"PATH": "/usr/bin:/bin", "HOME": str(Path.home()), **self.stack.environment(), **self._environment},
             input=stdin,
             capture_output=True,
             timeout=120,

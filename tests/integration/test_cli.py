@@ -14,6 +14,7 @@ from streamrec.cli.app import root
 from streamrec.config import KafkaSettings, Settings
 from streamrec.events.topics import TOPICS
 from streamrec.local import LocalStack
+from tests.brokers import KIND
 from workers.transport.producer import Producer
 
 pytestmark = pytest.mark.integration
@@ -25,7 +26,7 @@ WORKER = {"STREAMREC_MODEL__NAME": "hashing"}
 @pytest.fixture(scope="module")
 def running() -> Iterator[LocalStack]:
     """Run a stack with its topics and one worker that plays every role."""
-    with LocalStack() as stack, pytest.MonkeyPatch.context() as patch:
+    with LocalStack(kind=KIND) as stack, pytest.MonkeyPatch.context() as patch:
         for name, value in stack.environment().items():
             patch.setenv(name, value)
         assert verb("topics", "create").exit_code == 0
