@@ -24,6 +24,10 @@ class Observer(Protocol):
         """Hear that one piece of work called ``name`` took ``seconds``."""
         ...
 
+    def size(self, name: str, n: int) -> None:
+        """Hear that ``name`` was handed ``n`` records at once."""
+        ...
+
 
 class Silence:
     """Hears nothing; the default where nobody listens."""
@@ -37,6 +41,9 @@ class Silence:
     def took(self, name: str, seconds: float) -> None:
         """Ignore it."""
 
+    def size(self, name: str, n: int) -> None:
+        """Ignore it."""
+
 
 class Memory:
     """Remembers everything; for tests, so it is not bounded."""
@@ -45,6 +52,7 @@ class Memory:
         self.counts: Counter[tuple[str, str]] = Counter()
         self.ages: list[tuple[str, float]] = []
         self.times: list[tuple[str, float]] = []
+        self.sizes: list[tuple[str, int]] = []
 
     def count(self, name: str, kind: str, n: int = 1) -> None:
         """Add to the counter of (name, kind)."""
@@ -57,3 +65,7 @@ class Memory:
     def took(self, name: str, seconds: float) -> None:
         """Keep the time."""
         self.times.append((name, seconds))
+
+    def size(self, name: str, n: int) -> None:
+        """Keep the size."""
+        self.sizes.append((name, n))

@@ -131,5 +131,6 @@ class Parts:
                 failed=failed,
                 after=after,
                 max_batch=max_batch,
+                observer=self.observer,
             ),
         )

@@ -25,3 +25,8 @@ class Both:
         """Tell the time to each."""
         for observer in self._observers:
             observer.took(name, seconds)
+
+    def size(self, name: str, n: int) -> None:
+        """Tell the size to each."""
+        for observer in self._observers:
+            observer.size(name, n)

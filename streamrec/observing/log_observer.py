@@ -28,3 +28,7 @@ class LogObserver:
     def took(self, name: str, seconds: float) -> None:
         """Log how long the work took."""
         self._log.debug("took", name=name, seconds=seconds)
+
+    def size(self, name: str, n: int) -> None:
+        """Log how many records were handed over at once."""
+        self._log.debug("size", name=name, n=n)

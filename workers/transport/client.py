@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import KafkaError, KafkaException
 
 if TYPE_CHECKING:
     from streamrec.config import KafkaSettings
+
+#: Where librdkafka's own lines go: left alone it writes them to stderr in a form of its own.
+LIBRARY_LOG: Final = logging.getLogger("librdkafka")
 
 
 def common(kafka: KafkaSettings) -> dict[str, str | int | float | bool]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from workers.transport.client import reader
+from workers.transport.client import LIBRARY_LOG, reader
 from workers.transport.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from workers.transport.batch import Place, RecordBatch
+
+log = structlog.get_logger(__name__)
 
 #: A commit that meets a rebalance is not lost work: the records are read again, and every effect is idempotent.
 RETRIABLE_COMMITS = {
@@ -40,7 +43,8 @@ class GroupReader(Reader):
     def _open(self) -> Consumer:
         self._done, self._owned, self._commit_at = {}, set(), 0.0
         self._committed: dict[Place, int] = {}
-        consumer = Consumer(reader(self.kafka, self.group) | {"partition.assignment.strategy": "range"})
+        settings = reader(self.kafka, self.group) | {"partition.assignment.strategy": "range"}
+        consumer = Consumer(settings | {"on_commit": self._answered}, logger=LIBRARY_LOG)
         consumer.subscribe(self.topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
         return consumer
 
@@ -59,19 +63,43 @@ class GroupReader(Reader):
         self._commit_at = now + self.kafka.commit_interval_ms / 1000
         with self._changed:
             due = {place: offset for place, offset in self._done.items() if self._committed.get(place) != offset}
+        due = self._committable(due)
         if not due:
             return
         offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in due.items()]
         try:
             if wait:
                 consumer.commit(offsets=offsets, asynchronous=False)
+                self._answered(None, offsets)
             else:
                 consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as error:
+            self._answered(error.args[0], offsets)
             if error.args[0].code() not in RETRIABLE_COMMITS:
                 raise
             return
         self._committed.update(due)
+
+    def _answered(self, error: KafkaError | None, offsets: Sequence[TopicPartition]) -> None:
+        """Hear how a commit went; one that was refused is sent again with the next."""
+        if error is None:
+            self._observer.count("commits", "ok")
+            return
+        for p in offsets:
+            self._committed.pop((p.topic, p.partition), None)
+        again = error.code() in RETRIABLE_COMMITS
+        self._observer.count("commits", "again" if again else "failed")
+        places = [f"{p.topic}[{p.partition}]@{p.offset}" for p in offsets]
+        say = log.info if again else log.warning
+        say("commit refused", group=self.group, error=error.str(), offsets=places, retriable=again)
+
+    def _committable(self, due: dict[Place, int]) -> dict[Place, int]:
+        """Return what of ``due`` may be committed now: all of it."""
+        return due
+
+    def _starting(self, consumer: Consumer, assigned: Sequence[TopicPartition]) -> list[TopicPartition]:  # noqa: ARG002 - see there
+        """Return the partitions with the offsets to start from: where the group was."""
+        return list(assigned)
 
     def _end_reached(self, place: Place) -> None:
         """Nothing to do: a group reads on."""
@@ -81,13 +109,15 @@ class GroupReader(Reader):
             self._owned |= {(p.topic, p.partition) for p in assigned}
         self._paused = False
         self.ready.set()
-        consumer.assign(list(assigned))
+        consumer.assign(self._starting(consumer, assigned))
+        self._tell("assigned", assigned)
 
     def _revoked(self, consumer: Consumer, revoked: Sequence[TopicPartition]) -> None:
         places = {(p.topic, p.partition) for p in revoked}
         self._give_up(places)
         self._commit(consumer, wait=True)
         self._forget(places)
+        self._tell("revoked", revoked)
 
     def _lost(self, _consumer: Consumer, lost: Sequence[TopicPartition]) -> None:
         # Somebody else reads them already: what is in flight may finish (effects are idempotent), but must not be committed.
@@ -96,6 +126,12 @@ class GroupReader(Reader):
             for batch in self._in_flight:
                 batch.revoke(places)
         self._forget(places)
+        self._tell("lost", lost)
+
+    def _tell(self, what: str, places: Sequence[TopicPartition]) -> None:
+        self._observer.count("rebalances", what)
+        say = log.warning if what == "lost" else log.info
+        say(f"partitions {what}", group=self.group, partitions=sorted(f"{p.topic}[{p.partition}]" for p in places))
 
     def _give_up(self, places: set[Place]) -> None:
         with self._changed:
@@ -105,6 +141,7 @@ class GroupReader(Reader):
     def _forget(self, places: set[Place]) -> None:
         with self._changed:
             self._owned -= places
+            self.backlog.keep(self._owned)
             for place in places:
                 self._done.pop(place, None)
                 self._committed.pop(place, None)

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka import Producer as KafkaProducer
 
 from streamrec.errors import BrokerUnavailable
-from workers.transport.client import common
+from workers.transport.client import LIBRARY_LOG, common
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,8 @@ class Producer:
                 "delivery.timeout.ms": 30_000,
                 "message.max.bytes": 2_000_000,
                 "queue.buffering.max.kbytes": 262_144,
-            }
+            },
+            logger=LIBRARY_LOG,
         )
 
     def send(self, topic: str, key: str | bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()) -> None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, KafkaException
 
+from streamrec.observe import Silence
+from workers.transport.backlog import Backlog
 from workers.transport.batch import Place, RecordBatch, build_batch
 from workers.transport.client import is_fatal
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from streamrec.clock import Clock
     from streamrec.config import KafkaSettings
+    from streamrec.observe import Observer
 
 #: How long one poll waits for a first record; only bounds how fast a stop and a commit are noticed.
 POLL_S = 0.05
@@ -49,8 +52,10 @@ class Reader(threading.Thread, ABC):
         failed: Callable[[Exception], None],
         after: Sequence[threading.Event] = (),
         max_batch: int | None = None,
+        observer: Observer | None = None,
     ) -> None:
         super().__init__(name=f"reader-{name}", daemon=True)
+        self._observer = observer or Silence()
         self.kafka = kafka
         self.topics = sorted(topics)
         self.group = f"{kafka.group_prefix}.{name}"
@@ -68,8 +73,8 @@ class Reader(threading.Thread, ABC):
         self._paused = False
         #: When the consumer was polled last, for liveness (monotonic seconds).
         self.polled_at = time.monotonic()
-        #: Per partition, how many records were known to lie ahead at the last look.
-        self.lag: dict[Place, int] = {}
+        #: What waits in the partitions, looked at once a second.
+        self.backlog = Backlog()
         self._look_at = 0.0
 
     # -- called from the event loop -------------------------------------------------------------------------------------
@@ -79,12 +84,28 @@ class Reader(threading.Thread, ABC):
         with self._changed:
             if batch in self._in_flight:
                 self._in_flight.remove(batch)
+                self.backlog.done(batch.next_offsets)
                 self._acknowledge(batch)
             self._changed.notify_all()
 
     def stop(self) -> None:
         """Ask the thread to read no more, let what is in flight finish within the bound, commit and leave."""
         self._stop_reading.set()
+
+    @property
+    def lag(self) -> dict[Place, int]:
+        """Per partition, how many records are not handled, as far as is known."""
+        return self.backlog.records
+
+    @property
+    def in_flight(self) -> int:
+        """How many batches were delivered and are not done."""
+        return len(self._in_flight)
+
+    @property
+    def paused(self) -> bool:
+        """Whether reading is held back until what is in flight is done."""
+        return self._paused
 
     @property
     def busy(self) -> bool:
@@ -190,8 +211,11 @@ class Reader(threading.Thread, ABC):
         if now < self._look_at:
             return
         self._look_at = now + 1.0
-        lag = {}
-        for place in consumer.position(consumer.assignment()):
-            high = consumer.get_watermark_offsets(place, cached=True)[1]
-            lag[place.topic, place.partition] = max(high - place.offset, 0) if place.offset >= 0 and high >= 0 else 0
-        self.lag = lag
+        places = consumer.position(consumer.assignment())
+        with self._changed:  # no batch is done between the look at what is in flight and the note
+            flying = {place for batch in self._in_flight for place in batch.next_offsets}
+            for p in places:
+                high = consumer.get_watermark_offsets(p, cached=True)[1]
+                place = (p.topic, p.partition)
+                self.backlog.look(place, p.offset, high, now, in_flight=place in flying)
+        self.backlog.keep([(p.topic, p.partition) for p in places])

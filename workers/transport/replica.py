@@ -8,7 +8,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from streamrec.errors import BrokerUnavailable
 from workers.transport.admin import partitions
-from workers.transport.client import reader
+from workers.transport.client import LIBRARY_LOG, reader
 from workers.transport.reader import Reader
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class ReplicaReader(Reader):
             )
         self._unread = {(topic, number) for topic in self.topics for number in range(counts[topic])}
         # A group id is asked for by librdkafka and used for nothing: no subscription, no commits.
-        consumer = Consumer(reader(self.kafka, self.group) | {"enable.partition.eof": True})
+        consumer = Consumer(reader(self.kafka, self.group) | {"enable.partition.eof": True}, logger=LIBRARY_LOG)
         consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for topic, number in sorted(self._unread)])
         return consumer
 

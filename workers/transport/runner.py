@@ -31,7 +31,7 @@ FIRST_RETRY_S, LAST_RETRY_S = 0.05, 3.0
 #: If every one of more records than this cannot be handled, the records are not to blame.
 MANY = 8
 
-T = TypeVar("T")
+T = TypeVar("T", "Record", "Rejected")
 
 
 class Runner:
@@ -60,42 +60,53 @@ class Runner:
         self._clock = clock
         self._observer = observer
         self._buries = buries
-        #: When a batch was finished last, for liveness (monotonic seconds); None while none is being worked on.
+        #: Since when the handler works on what it was given last, for liveness (monotonic seconds); None while it does not work.
         self.busy_since: float | None = None
+        #: What is waited for, in the words of the error; empty while nothing is.
+        self.waits_for = ""
 
     async def run(self, batch: RecordBatch) -> None:
         """Do everything that ``batch`` asks for; return when it may be committed."""
         if not batch.start():
             return
-        self.busy_since = time.monotonic()
-        try:
-            rejected = [one for one in batch.rejected if self._buries is None or one.topic in self._buries]
-            if rejected:
-                await self._until_done(self._bury, rejected)
-            if batch.records:
-                await self._until_done(self._handle, batch.records)
-        finally:
-            self.busy_since = None
+        self._observer.size(self.name, len(batch.records) + len(batch.rejected))
+        rejected = [one for one in batch.rejected if self._buries is None or one.topic in self._buries]
+        if rejected:
+            await self._until_done(self._bury_invalid, rejected)
+        if batch.records:
+            await self._until_done(self._handle, batch.records)
 
     async def _until_done(self, work: Callable[[Sequence[T]], None], items: Sequence[T]) -> None:
-        loop, pause_s = asyncio.get_running_loop(), FIRST_RETRY_S
+        pause_s = FIRST_RETRY_S
         while True:
             try:
-                await loop.run_in_executor(self._executor, work, items)
+                await self._once(work, items)
             except (StoreUnavailable, BrokerUnavailable) as error:
-                log.warning("unavailable", handler=self.name, error=str(error), retry_s=pause_s)
+                self.waits_for, first = str(error), items[0]
+                place = {"topic": first.topic, "partition": first.partition, "offset": first.offset, "records": len(items)}
+                log.warning("unavailable", handler=self.name, **place, error=self.waits_for, retry_s=pause_s)
                 self._observer.count("retries", self.name)
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, LAST_RETRY_S)
             else:
+                self.waits_for = ""
                 return
+
+    async def _once(self, work: Callable[[Sequence[T]], None], items: Sequence[T]) -> None:
+        """Have the work tried on the handler's thread; each try has its own beginning: one that waits for Redis does not hang."""
+        self.busy_since = time.monotonic()
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._executor, work, items)
+        finally:
+            self.busy_since = None
 
     def _handle(self, records: Sequence[Record]) -> None:
         start = time.perf_counter()
         unbearable = self._sift(records)
         if len(unbearable) == len(records) > MANY:
             raise unbearable[0][1]  # not the data but the handler is broken: crash loudly, commit nothing
-        self._bury([Rejected(r.topic, r.partition, r.offset, r.raw_key, r.raw, self._reason(e)) for r, e in unbearable])
+        letters = [Rejected(r.topic, r.partition, r.offset, r.raw_key, r.raw, self._reason(e)) for r, e in unbearable]
+        self._bury(letters, "handler")
         for topic, n in Counter(record.topic for record in records).items():
             self._observer.count("records", topic, n)
         self._observer.took(self.name, time.perf_counter() - start)
@@ -118,12 +129,21 @@ class Runner:
     def _reason(self, error: Exception) -> str:
         return f"handler {self.name}: {type(error).__name__}: {error}"
 
-    def _bury(self, rejected: Sequence[Rejected]) -> None:
+    def _bury_invalid(self, rejected: Sequence[Rejected]) -> None:
+        self._bury(rejected, "invalid")
+
+    def _bury(self, rejected: Sequence[Rejected], cause: str) -> None:
         now_ms = self._clock.now_ms()
         for one in rejected:
-            log.warning("rejected", topic=one.topic, partition=one.partition, offset=one.offset, reason=one.reason)
+            # Never the key or the value: visitors' ids are personal data. The coordinates find both (`streamrec dlq list`).
+            place = {"topic": one.topic, "partition": one.partition, "offset": one.offset}
+            log.warning("rejected", handler=self.name, **place, cause=cause, reason=one.reason)
             source = headers(one.topic, one.partition, one.offset, one.reason, now_ms)
             self._producer.send(DEAD_LETTERS, one.key, one.value, source)
-            self._observer.count("rejected", one.topic)
-        if rejected:
-            self._producer.flush()
+        if not rejected:
+            return
+        self._producer.flush()
+        # Counted once Kafka has them: what is sent again is not another one.
+        for topic, n in Counter(one.topic for one in rejected).items():
+            self._observer.count("rejected", topic, n)
+        self._observer.count("dead_letters", cause, len(rejected))
