@@ -24,5 +24,7 @@ def build(parts: Parts) -> Role:
         store.apply([Fact(r.topic, r.key, r.value, r.offset) for r in records if r.topic != CAMPAIGNS])
         parts.freshness(records)
 
-    pipelines = [parts.group(name, GROUPS[name], apply, parts.core(name)) for name in (AVAILABILITY, LISTINGS)]
+    pipelines = [
+        parts.group(name, GROUPS[name], apply, parts.core(name), unstamped="beginning") for name in (AVAILABILITY, LISTINGS)
+    ]
     return Role("availability", pipelines)

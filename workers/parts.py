@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from streamrec.lists.progress import RedisProgress
 from workers.transport.group import GroupReader
 from workers.transport.pipeline import Pipeline
 from workers.transport.replica import ReplicaReader
 from workers.transport.runner import Runner
+from workers.transport.stamped import StampedGroupReader
+from workers.transport.stamps import Stamps
 
 if TYPE_CHECKING:
     import threading
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from workers.transport.batch import Record
     from workers.transport.producer import Producer
     from workers.transport.reader import Reader
+    from workers.transport.stamps import Unstamped
 
     Handler = Callable[[Sequence[Record]], None]
 
@@ -78,9 +83,17 @@ class Parts:
         after: Sequence[threading.Event] = (),
         max_batch: int | None = None,
         buries: Collection[str] | None = None,
+        unstamped: Unstamped | None = None,
     ) -> Pipeline:
-        """Return a pipeline that shares ``topics`` with the other members of the group ``<prefix>.<name>``."""
-        return self._pipeline(GroupReader, name, topics, handler, core, after=after, max_batch=max_batch, buries=buries)
+        """Return a pipeline that shares ``topics`` with the other members of the group ``<prefix>.<name>``.
+
+        Where its effects live in Redis, ``unstamped`` says from where it reads again what Redis lost without a trace.
+        """
+        make: Callable[..., Reader] = GroupReader
+        if unstamped is not None:
+            progress = RedisProgress(self.redis, f"{self.settings.kafka.group_prefix}.{name}")
+            make = partial(StampedGroupReader, stamps=Stamps(progress, unstamped))
+        return self._pipeline(make, name, topics, handler, core, after=after, max_batch=max_batch, buries=buries)
 
     def replica(
         self,
@@ -105,7 +118,7 @@ class Parts:
 
     def _pipeline(
         self,
-        reader: type[Reader],
+        reader: Callable[..., Reader],
         name: str,
         topics: Collection[str],
         handler: Handler,

@@ -68,7 +68,8 @@ class Recommender:
         shop, vectors = self._replicas()
         after = [shop.reader.ready, vectors.reader.ready]
         # Without the shop's state there is nothing to rank: events wait until the replicas have caught up.
-        visits = parts.group(RECOMMENDER, GROUPS[RECOMMENDER], self.visit, self.core, after=after)
+        # Kafka keeps events for days only, and profiles would come back without a bound in time: that is for `streamrec rebuild`.
+        visits = parts.group(RECOMMENDER, GROUPS[RECOMMENDER], self.visit, self.core, after=after, unstamped="committed")
         self.pipelines = [shop, vectors, visits]
         self.visits_reader = cast("GroupReader", visits.reader)
         self.adopted: frozenset[Place] = frozenset()

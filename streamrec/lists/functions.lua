@@ -1,5 +1,5 @@
 #!lua name=streamrec
--- version: 1
+-- version: 2
 -- What must be atomic, or must be one round trip, runs inside Redis. Loaded by streamrec itself (functions.py).
 -- Lists and answers are JSON; profiles are 8 bytes of revision and a MessagePack map.
 
@@ -227,3 +227,37 @@ redis.register_function('streamrec_stock', stock)
 redis.register_function('streamrec_price', price)
 redis.register_function('streamrec_catalog', catalog)
 redis.register_function('streamrec_remove', remove)
+
+-- ---- progress ---------------------------------------------------------------------------------------------------------
+
+-- The server's run: another one may have come back with less than the last one had. In a cluster it is the run of the key's node.
+local function run_id()
+  return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+end
+
+-- KEYS: a hash of stamps. ARGV: its fields. Returns the run and the fields' values.
+local function progress(keys, args)
+  return {run_id(), redis.call('HMGET', keys[1], unpack(args))}
+end
+
+-- KEYS: a hash of stamps. ARGV: TTL in s or 0, the run that is known, then per stamp its field, the value that should stand there ('': none)
+-- and the new one. Returns 1, or 0 when anything is not as it is known: then nothing is written.
+local function stamp(keys, args)
+  if run_id() ~= args[2] then return 0 end
+  for i = 3, #args, 3 do
+    if (redis.call('HGET', keys[1], args[i]) or '') ~= args[i + 1] then return 0 end
+  end
+  for i = 3, #args, 3 do redis.call('HSET', keys[1], args[i], args[i + 2]) end
+  if args[1] ~= '0' then redis.call('EXPIRE', keys[1], args[1]) end
+  return 1
+end
+
+-- KEYS: the data's name. ARGV: a name for it if it has none. Returns the run and the name.
+local function identity(keys, args)
+  redis.call('SET', keys[1], args[1], 'NX')
+  return {run_id(), redis.call('GET', keys[1])}
+end
+
+redis.register_function{function_name = 'streamrec_progress', callback = progress, flags = {'no-writes'}}
+redis.register_function('streamrec_stamp', stamp)
+redis.register_function('streamrec_identity', identity)

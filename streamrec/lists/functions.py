@@ -20,6 +20,9 @@ STOCK: Final = "streamrec_stock"
 PRICE: Final = "streamrec_price"
 CATALOG: Final = "streamrec_catalog"
 REMOVE: Final = "streamrec_remove"
+PROGRESS: Final = "streamrec_progress"
+STAMP: Final = "streamrec_stamp"
+IDENTITY: Final = "streamrec_identity"
 
 CODE: Final = files("streamrec.lists").joinpath("functions.lua").read_text(encoding="utf-8")
 

@@ -66,3 +66,20 @@ def worker(worker_id: str) -> str:
 
 #: ``partition:offset:time`` of the dead letters that were re-driven, so that ``dlq list`` shows each once.
 REDRIVEN: Final = "streamrec:redriven"
+
+#: A random name of the data: whoever finds another one there knows that Redis came back empty in between.
+EPOCH: Final = "streamrec:epoch"
+#: What `streamrec rebuild` asks of the recommenders.
+REBUILD: Final = "streamrec:rebuild"
+#: Digest of a visitor's id -> when they were forgotten, in ms; a rebuild passes over their older events.
+FORGOTTEN: Final = "streamrec:forgotten"
+
+#: A rebuild that nobody works on for so long is over.
+REBUILD_TTL_S: Final = 86_400
+#: As long as the longest retention of an events topic: what was forgotten before has left Kafka too.
+FORGOTTEN_TTL_S: Final = 90 * 86_400
+
+
+def progress(reader: str) -> str:
+    """Return the key of a reader's stamps: ``topic:partition`` -> the next offset whose effects are not in Redis."""
+    return f"streamrec:progress:{reader}"

@@ -93,6 +93,13 @@ class RecordBatch:
                 del self.next_offsets[place]
         return False
 
+    def disown(self, places: Iterable[Place]) -> None:
+        """Give up what is not started of ``places`` and acknowledge nothing of them: they are read again from further back."""
+        places = set(places)
+        self.revoke(places)
+        for place in places:
+            self.next_offsets.pop(place, None)
+
 
 def build_batch(messages: Sequence[Message], now_ms: int, max_future_ms: int) -> RecordBatch:
     """Decode and validate ``messages``; a bad one is an outcome with a reason, and its offset is committed like any other."""
