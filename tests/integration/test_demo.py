@@ -16,6 +16,7 @@ import pytest
 from streamrec.demo import DemoOptions, open_data, replay_twice, run_demo
 from streamrec.demo.actions import Rates
 from streamrec.demo.view import PlainView
+from tests.brokers import KIND
 
 pytestmark = pytest.mark.integration
 
@@ -64,6 +65,7 @@ def test_the_demo_measures_every_latency_and_finds_no_violation(shop: Path, tmp_
         rates=Rates(soldout=3.0, price=3.0, campaign=0.5, new_item=0.5),
         log_dir=tmp_path / "logs",
         environment=QUICK,
+        broker=KIND,
     )
     report = run_demo(options)
     found = json.loads((tmp_path / "r.json").read_text())
@@ -92,7 +94,7 @@ def _children(pid: int) -> list[int]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_ctrl_c_ends_the_demo_and_leaves_no_process_behind(shop: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "streamrec", "demo", "--data", str(shop), "--seconds", "300", "--no-view"]
+    command = [sys.executable, "-m", "streamrec", "demo", "--data", str(shop), "--seconds", "300", "--no-view", "--broker", KIND]
     with (tmp_path / "out").open("wb") as out:
         demo = subprocess.Popen(command, env={**os.environ, **QUICK}, stdout=out, stderr=out, start_new_session=True)
         try:
