@@ -1,6 +1,6 @@
 """What comes in: one struct per topic, decoding with validation, and the topics' contracts."""
 
-from streamrec.events.codec import Message, decode, encode
+from streamrec.events.codec import Message, decode, decode_many, encode
 from streamrec.events.messages import (
     Campaign,
     Cart,
@@ -44,5 +44,6 @@ __all__ = [
     "Targets",
     "Topic",
     "decode",
+    "decode_many",
     "encode",
 ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from itertools import chain
+from operator import attrgetter
+from typing import Final, cast
 
 import msgspec
 
@@ -15,25 +17,45 @@ from streamrec.events.topics import TOPICS, Topic
 MAX_FUTURE_MS: Final = 300_000
 MAX_KEY_BYTES: Final = 512
 
+#: msgspec itself lets two poisons through: broken UTF-8 inside a string, and nesting deeper than the interpreter's stack.
+_POISONS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
+_ts = attrgetter("ts")
 
 
-def _decoder(topic: Topic) -> Any:
-    if topic.payload is None:
-        return None
-    return (msgspec.json if topic.encoding == "json" else msgspec.msgpack).Decoder(topic.payload)
-
-
-_DECODERS: Final[dict[str, Any]] = {name: _decoder(topic) for name, topic in TOPICS.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """A valid message: its key, and its value or None for a tombstone."""
 
     key: str
     value: m.Payload | None
+
+
+class _Codec:
+    """What of a topic's contract is asked for every message, looked up once."""
+
+    def __init__(self, topic: Topic) -> None:
+        assert topic.payload is not None
+        self.decode: Callable[[bytes], m.Payload] = (
+            (msgspec.json if topic.encoding == "json" else msgspec.msgpack).Decoder(topic.payload).decode
+        )
+        self.ids = m.IDS.get(topic.payload)
+        self.has_ts = "ts" in topic.payload.__struct_fields__
+        self.max_value_bytes = topic.max_value_bytes
+
+
+_CODECS: Final = {name: _Codec(topic) for name, topic in TOPICS.items() if topic.payload is not None}
+
+
+def _fit(text: bytes) -> bool:
+    """Tell whether ids, joined, hold no character that an id must not hold."""
+    return len(text.translate(None, m.REFUSED_IN_IDS)) == len(text)
+
+
+def _unfit(what: str) -> InvalidMessage:
+    # Without the id itself: reasons are logged, and visitors' ids are personal data.
+    return InvalidMessage(f"{what} holds a brace or a control character; use ids without them")
 
 
 def _decode_key(topic: Topic, key: bytes | None) -> str:
@@ -42,9 +64,14 @@ def _decode_key(topic: Topic, key: bytes | None) -> str:
     if len(key) > MAX_KEY_BYTES:
         raise InvalidMessage(f"key: {len(key)} bytes, at most {MAX_KEY_BYTES}")
     try:
-        return msgspec.convert(key.decode(), m.Id)
-    except (UnicodeDecodeError, msgspec.ValidationError) as error:
+        text = key.decode()
+    except UnicodeDecodeError as error:
         raise InvalidMessage(f"key: {error}") from error
+    if len(text) > m.MAX_ID_LENGTH:
+        raise InvalidMessage(f"key: {len(text)} characters, at most {m.MAX_ID_LENGTH}")
+    if not _fit(key):
+        raise _unfit("key: it")
+    return text
 
 
 def decode(topic_name: str, key: bytes | None, value: bytes | None, now_ms: int, *, max_future_ms: int = MAX_FUTURE_MS) -> Message:
@@ -62,16 +89,57 @@ def decode(topic_name: str, key: bytes | None, value: bytes | None, now_ms: int,
         raise InvalidMessage(f"value: null has no meaning on {topic_name}")
     if len(value) > topic.max_value_bytes:
         raise InvalidMessage(f"value: {len(value)} bytes, at most {topic.max_value_bytes} on {topic_name}")
+    codec = _CODECS[topic_name]
     try:
-        payload = _DECODERS[topic_name].decode(value)
-    # msgspec itself lets two poisons through: broken UTF-8 inside a string, and nesting deeper than the interpreter's stack.
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        payload = codec.decode(value)
+    except _POISONS as error:
         raise InvalidMessage(f"value: {error}") from error
-    ts = getattr(payload, "ts", None)
-    if ts is not None and ts > now_ms + max_future_ms:
+    if codec.ids is not None and not _fit("".join(codec.ids(payload)).encode()):
+        raise _unfit("value: an id")
+    if codec.has_ts and _ts(payload) > now_ms + max_future_ms:
+        ts = _ts(payload)
         ahead_s, limit_s = (ts - now_ms) / 1000, max_future_ms / 1000
         raise InvalidMessage(f"ts: {ts} is {ahead_s:.0f} s in the future, at most {limit_s:.0f} s; mend the producer's clock")
     return Message(text_key, payload)
+
+
+def decode_many(
+    topic_name: str,
+    keys: Sequence[bytes | None],
+    values: Sequence[bytes | None],
+    now_ms: int,
+    *,
+    max_future_ms: int = MAX_FUTURE_MS,
+) -> tuple[list[str], list[m.Payload]] | None:
+    """Turn records of one topic into keys and values, all at once; None unless every one is valid and none is a tombstone.
+
+    ``decode`` says the same of each record, slower, and which is not valid and why.
+    """
+    if None in keys or None in values:
+        return None
+    codec = _CODECS[topic_name]
+    present = cast("Sequence[bytes]", values)
+    if max(map(len, present), default=0) > codec.max_value_bytes:
+        return None
+    try:
+        text_keys = _decode_keys(cast("Sequence[bytes]", keys))
+        payloads = list(map(codec.decode, present))
+    except _POISONS:
+        return None
+    if codec.ids is not None and not _fit("".join(chain.from_iterable(map(codec.ids, payloads))).encode()):
+        return None
+    if codec.has_ts and max(map(_ts, payloads), default=now_ms) > now_ms + max_future_ms:
+        return None
+    return None if text_keys is None else (text_keys, payloads)
+
+
+def _decode_keys(keys: Sequence[bytes]) -> list[str] | None:
+    """Decode keys in one piece; None if any is not valid. A line break, which no valid key holds, stands between them."""
+    text_keys = b"\n".join(keys).decode().split("\n")
+    if len(text_keys) != len(keys) or not _fit(b"".join(keys)):
+        return None
+    lengths = [*map(len, text_keys)]
+    return text_keys if min(lengths) > 0 and max(lengths) <= m.MAX_ID_LENGTH else None
 
 
 def encode(payload: m.Payload, topic_name: str) -> bytes:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamrec.errors import InvalidMessage
-from streamrec.events import TOPICS, Message, decode, encode
+from streamrec.events import TOPICS, Message, decode, decode_many, encode
 from streamrec.events import messages as m
 
 NOW_MS = 1_767_225_600_000
@@ -180,3 +180,76 @@ def test_the_future_is_refused_on_every_topic(topic: str, data: st.DataObject, a
     value = msgspec.structs.replace(data.draw(VALUES[topic]), ts=NOW_MS + ahead_ms)
     with pytest.raises(InvalidMessage, match="in the future"):
         decode(topic, b"k", encode(value, topic), NOW_MS)
+
+
+def _one_by_one(topic: str, keys: list[bytes | None], values: list[bytes | None]) -> tuple[list[str], list[Any]] | None:
+    """Return what decoding at once must say: None where a record is refused or a tombstone."""
+    try:
+        messages = [decode(topic, key, value, NOW_MS) for key, value in zip(keys, values, strict=True)]
+    except InvalidMessage:
+        return None
+    return None if None in values else ([one.key for one in messages], [one.value for one in messages])
+
+
+@pytest.mark.parametrize("topic", TOPIC_NAMES)
+@given(data=st.data())
+def test_decoding_at_once_equals_decoding_one_by_one(topic: str, data: st.DataObject) -> None:
+    """With keys and values that are nearly all valid, so that both answers are met."""
+    good = st.tuples(IDS.map(str.encode), VALUES[topic].map(lambda value: encode(value, topic)))
+    any_key = (
+        st.none() | st.binary(max_size=20) | st.sampled_from([b"", b"a\nb", b"a\n", b"\n", b"{", b"\xc3", b"\xa9", b"x" * 600])
+    )
+    late = VALUES[topic].map(lambda value: encode(_later(value), topic))
+    odd = st.tuples(any_key | IDS.map(str.encode), st.none() | st.binary(max_size=20) | late | good.map(lambda pair: pair[1]))
+    pairs = data.draw(st.lists(good, min_size=1, max_size=4)) + data.draw(st.lists(odd, max_size=1))
+    keys, values = map(list, zip(*data.draw(st.permutations(pairs)), strict=True))
+    assert decode_many(topic, keys, values, NOW_MS) == _one_by_one(topic, keys, values)
+
+
+def _later(value: Any) -> Any:
+    return msgspec.structs.replace(value, ts=LATEST_MS + 1) if hasattr(value, "ts") else value
+
+
+@pytest.mark.parametrize("topic", TOPIC_NAMES)
+@pytest.mark.parametrize("poison", ["{", "a}", "\x7f", "a\n", "\x00"])
+@given(data=st.data())
+def test_no_id_of_a_value_holds_a_brace_or_a_control_character(topic: str, poison: str, data: st.DataObject) -> None:
+    """Whichever id of the value it is: the schema says where ids are."""
+    value = data.draw(VALUES[topic])
+    schemas = msgspec.json.schema_components([type(value)])[1]
+    for name, spoilt in _spoilt(value, schemas, poison):
+        with pytest.raises(InvalidMessage, match="an id holds"):
+            decode(topic, b"k", encode(spoilt, topic), NOW_MS)
+        assert decode_many(topic, [b"k"], [encode(spoilt, topic)], NOW_MS) is None, name
+
+
+def _spoilt(value: Any, schemas: dict[str, Any], poison: str) -> list[tuple[str, Any]]:
+    """Return the value with each of its ids spoilt, one at a time."""
+    found: list[tuple[str, Any]] = []
+    schema = schemas[type(value).__name__]
+    parts = (
+        schema["properties"] if "properties" in schema else dict(zip(value.__struct_fields__, schema["prefixItems"], strict=True))
+    )
+    for name, part in parts.items():
+        inner = getattr(value, name)
+        if "pattern" in part:
+            found.append((name, msgspec.structs.replace(value, **{name: poison})))
+        elif "pattern" in part.get("items", {}) and inner:
+            found.append((name, msgspec.structs.replace(value, **{name: (*inner[1:], poison)})))
+        elif isinstance(inner, msgspec.Struct):
+            found += [
+                (f"{name}.{of}", msgspec.structs.replace(value, **{name: bad})) for of, bad in _spoilt(inner, schemas, poison)
+            ]
+        elif isinstance(inner, tuple) and inner and isinstance(inner[0], msgspec.Struct):
+            spoilt = _spoilt(inner[0], schemas, poison)
+            found += [(f"{name}.{of}", msgspec.structs.replace(value, **{name: (bad, *inner[1:])})) for of, bad in spoilt]
+    return found
+
+
+def test_ids_are_looked_for_in_every_struct_that_holds_any() -> None:
+    holding = {
+        name
+        for name, topic in TOPICS.items()
+        if topic.payload is not None and '"pattern"' in json.dumps(msgspec.json.schema(topic.payload))
+    }
+    assert holding == {name for name, topic in TOPICS.items() if topic.payload in m.IDS}

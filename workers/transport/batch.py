@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from itertools import groupby, repeat
+from operator import methodcaller
 from typing import TYPE_CHECKING, TypeVar
 
+import msgspec
+
 from streamrec.errors import InvalidMessage
-from streamrec.events import Payload, decode
+from streamrec.events import Payload, decode, decode_many
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from confluent_kafka import Message
 
@@ -18,8 +22,7 @@ if TYPE_CHECKING:
 Place = tuple[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One valid message with its coordinates."""
 
     topic: str
@@ -101,22 +104,40 @@ class RecordBatch:
             self.next_offsets.pop(place, None)
 
 
+_topic, _partition, _offset = methodcaller("topic"), methodcaller("partition"), methodcaller("offset")
+_key, _value = methodcaller("key"), methodcaller("value")
+
+
 def build_batch(messages: Sequence[Message], now_ms: int, max_future_ms: int) -> RecordBatch:
-    """Decode and validate ``messages``; a bad one is an outcome with a reason, and its offset is committed like any other."""
+    """Decode and validate ``messages``; a bad one is an outcome with a reason, and its offset is committed like any other.
+
+    Runs of one partition, as fetches bring them, are decoded at once; a run with something bad in it is taken record by record.
+    """
     records: list[Record] = []
     rejected: list[Rejected] = []
     next_offsets: dict[Place, int] = {}
-    for message in messages:
-        topic, partition, offset = message.topic(), message.partition(), message.offset()
-        assert topic is not None
-        assert partition is not None
-        assert offset is not None
-        next_offsets[topic, partition] = offset + 1
-        key, value = message.key(), message.value()
-        try:
-            decoded = decode(topic, key, value, now_ms, max_future_ms=max_future_ms)
-        except InvalidMessage as error:
-            rejected.append(Rejected(topic, partition, offset, key, value, error.reason))
-        else:
-            records.append(Record(topic, partition, offset, decoded.key, decoded.value, key, value))
+    for place, run in _runs(messages):
+        offsets, keys, values = list(map(_offset, run)), list(map(_key, run)), list(map(_value, run))
+        next_offsets[place] = offsets[-1] + 1
+        decoded = decode_many(place[0], keys, values, now_ms, max_future_ms=max_future_ms)
+        if decoded is not None:
+            records += map(Record, repeat(place[0]), repeat(place[1]), offsets, *decoded, keys, values)
+            continue
+        for offset, key, value in zip(offsets, keys, values, strict=True):
+            try:
+                one = decode(place[0], key, value, now_ms, max_future_ms=max_future_ms)
+            except InvalidMessage as error:
+                rejected.append(Rejected(*place, offset, key, value, error.reason))
+            else:
+                records.append(Record(*place, offset, one.key, one.value, key, value))
     return RecordBatch(records, rejected, next_offsets)
+
+
+def _runs(messages: Sequence[Message]) -> Iterator[tuple[Place, Sequence[Message]]]:
+    """Yield what stands beside each other of one partition, in order."""
+    places = groupby(zip(map(_topic, messages), map(_partition, messages), strict=True))
+    start = 0
+    for place, run in places:
+        end = start + len(list(run))
+        yield place, messages[start:end]
+        start = end
