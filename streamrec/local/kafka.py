@@ -139,7 +139,7 @@ class LocalKafka:
         """Write the settings and prepare the data folder, once in the life of the broker."""
         self._properties.write_text("".join(f"{name}={value}\n" for name, value in self._settings().items()), encoding="utf-8")
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ["format", "--cluster-id", cluster, "--config", str(self._properties)]
+        arguments = ["format", f"--cluster-id={cluster}", "--config", str(self._properties)]
         command = [*self._java(), "kafka.tools.StorageTool", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - ours
         if done.returncode:
