@@ -10,10 +10,11 @@ from streamrec.catalogue.store import Fact
 from streamrec.embedding import load_encoder
 from streamrec.events import Campaign, Event, ItemNeighbours, ItemVector, encode
 from streamrec.events.topics import CAMPAIGNS, CATALOG, CLICKS, NEIGHBOURS, PAIRS, PRICE, STOCK, VECTORS
+from streamrec.lists.continuity import Continuity
 from streamrec.lists.item_lists import RedisListStore
 from streamrec.lists.matrix import ListMatrix
 from streamrec.lists.redis_visitors import RedisVisitorStore
-from streamrec.recommender import Fallbacks, Knowledge, Upkeep, Visits
+from streamrec.recommender import Fallbacks, Knowledge, Recovery, Upkeep, Visits
 from workers.groups import GROUPS, RECOMMENDER
 from workers.parts import Parts, Role
 from workers.share import PartitionShare
@@ -81,6 +82,7 @@ class Recommender:
         self.upkeep = Upkeep(self.knowledge, self.store, self.matrix, share, clock, observer)
         lists = RedisListStore(parts.redis)
         self.fallbacks = Fallbacks(self.knowledge, lists, share, settings.lists, clock, observer)
+        self.recovery = Recovery(Continuity(parts.redis), self.upkeep, self.fallbacks, clock, observer)
         self.sweeper = Sweeper(self.core, self.sweep, settings.lists.sweep_interval_s, after)
 
     def _replicas(self) -> tuple[Pipeline, Pipeline]:
@@ -122,6 +124,7 @@ class Recommender:
         if owned - self.adopted:
             self.upkeep.adopt()
         self.adopted = owned
+        self.recovery.tick()
         # Visitors come first: while their events wait, only the smallest step of repair is done.
         waiting = self.visits_reader.busy
         self.upkeep.tick(0.0 if waiting else UPKEEP_S)

@@ -252,9 +252,10 @@ local function stamp(keys, args)
   return 1
 end
 
--- KEYS: the data's name. ARGV: a name for it if it has none. Returns the run and the name.
-local function identity(keys, args)
-  redis.call('SET', keys[1], args[1], 'NX')
+-- KEYS: the data's name; data that has none is named after this moment. Returns the run and the name.
+local function identity(keys)
+  local now = redis.call('TIME')
+  redis.call('SET', keys[1], now[1] .. '.' .. now[2], 'NX')
   return {run_id(), redis.call('GET', keys[1])}
 end
 

@@ -67,7 +67,7 @@ def worker(worker_id: str) -> str:
 #: ``partition:offset:time`` of the dead letters that were re-driven, so that ``dlq list`` shows each once.
 REDRIVEN: Final = "streamrec:redriven"
 
-#: A random name of the data: whoever finds another one there knows that Redis came back empty in between.
+#: The name of the data, the moment when it began: whoever finds another one there knows that Redis came back empty in between.
 EPOCH: Final = "streamrec:epoch"
 #: What `streamrec rebuild` asks of the recommenders.
 REBUILD: Final = "streamrec:rebuild"

@@ -12,6 +12,8 @@ COUNTERS: Final[dict[str, str]] = {
     "retries": "Batches tried again because Redis or Kafka was away, by handler.",
     "commits": "Offset commits, by answer: ok, again (a rebalance came between; nothing is lost) or failed.",
     "rebalances": "Changes of partitions, by kind: assigned, revoked or lost (taken without asking: the session had ended).",
+    "rewound": "Partitions read again because Redis lost their effects, by group.",
+    "store_losses": "Times that Redis may have lost data, by kind: restarted (with some data) or emptied.",
     "lists_pushed": "Lists written to Redis, by reason.",
     "embedded": "Items whose vectors were published, by topic.",
 }

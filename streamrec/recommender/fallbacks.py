@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Final
 
+import numpy as np
+
 from streamrec.clock import Clock
 from streamrec.config import ListSettings
 from streamrec.lists import keys
@@ -51,6 +53,8 @@ class Fallbacks:
         self._pushed: dict[str, tuple[int, tuple[str, ...]]] = {}
         self._shop_due_ms = 0
         self._turn = 0
+        #: Categories whose lists must all be looked at soon, and not in their turn.
+        self._behind = 0
 
     @property
     def backlog(self) -> int:
@@ -69,6 +73,13 @@ class Fallbacks:
         """Note that the shop's own lists should be looked at now: something on them may have gone."""
         self._shop_due_ms = 0
 
+    def lost(self) -> None:
+        """Hear that the store lost data, nobody knows which: every list is pushed again, as fast as others allow."""
+        self._pushed.clear()
+        self._shop_due_ms = 0
+        self._behind = len(self._knowledge.items.categories.names())
+        self.items_changed(np.arange(len(self._knowledge.items), dtype=np.int32))
+
     def tick(self, budget_s: float) -> None:
         """Push what is due, for at most about ``budget_s`` seconds. Raises StoreUnavailable; repeating is safe."""
         now_ms = self._clock.now_ms()
@@ -77,7 +88,8 @@ class Fallbacks:
             self._pushed.clear()  # another worker's lists stand now
         elif now_ms >= self._shop_due_ms:
             self._push_changed(now_ms, dict(self._shop(now_ms)))
-            self._shop_due_ms = now_ms + int(self._settings.fallback_interval_s * 1000)
+            self._behind = max(self._behind - _CATEGORIES, 0)
+            self._shop_due_ms = 0 if self._behind else now_ms + int(self._settings.fallback_interval_s * 1000)
         while self._due and time.monotonic() < deadline:
             self._push_items(now_ms)
 

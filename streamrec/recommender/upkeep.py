@@ -96,6 +96,21 @@ class Upkeep:
             found += 1
         return found
 
+    def reconcile(self) -> None:
+        """Agree again with a store that lost data: known are the lists that stand there, as they stand.
+
+        A visitor whose list is gone is dropped and not written back from memory: they may be forgotten by now. Their next event, or
+        a rebuild, brings them back. Raises StoreUnavailable; repeating is safe.
+        """
+        standing: set[str] = set()
+        for user_id, ranked in self._store.adopt(self._share.has_visitor):
+            standing.add(user_id)
+            if self._matrix.made_at(user_id) != ranked.made_at:
+                self._matrix.put([user_id], [empty_ranking()], ranked.made_at)
+                self._mark([user_id])
+        self._drop(user_id for user_id in self._matrix.users() if user_id not in standing)
+        self._in_doubt.clear()
+
     def tick(self, budget_s: float) -> None:
         """Do what is due: campaigns that start or end now, and lists to rank again until about ``budget_s`` seconds are over.
 
@@ -133,6 +148,11 @@ class Upkeep:
             self._dirty.move_to_end(user_id)
         if len(self._dirty) > 2 * len(self._matrix):
             self._dirty = OrderedDict.fromkeys(user_id for user_id in self._dirty if user_id in self._matrix)
+
+    def _drop(self, users: Iterable[str]) -> None:
+        for user_id in users:
+            self._matrix.drop([user_id])
+            self._dirty.pop(user_id, None)
 
     def _republish(self, users: Iterable[str]) -> None:
         held = [(user_id, ranking) for user_id in users if (ranking := self._matrix.get(user_id)) is not None]
@@ -185,8 +205,7 @@ class Upkeep:
         short = []
         for (user_id, ranking), ranked, ok in zip(known, lists, replaced, strict=True):
             if not ok:  # forgotten, expired, or written by another worker, whose list is newer than what we hold
-                self._matrix.drop([user_id])
-                self._dirty.pop(user_id, None)
+                self._drop([user_id])
                 continue
             self._matrix.put([user_id], [ranking], now_ms)
             if len(ranked.items) < min(len(ranking), self._knowledge.list_size):

@@ -24,6 +24,9 @@ _NAMES = {
     functions.PRICE,
     functions.CATALOG,
     functions.REMOVE,
+    functions.PROGRESS,
+    functions.STAMP,
+    functions.IDENTITY,
 }
 
 
@@ -107,8 +110,24 @@ def test_what_may_be_tried_again_becomes_unavailable(error: Exception) -> None:
         raise error
 
 
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (theirs.NoPermissionError("this user has no permissions to run 'set'"), "deploy/acl/redis.acl"),
+        (redis.ResponseError("ERR ACL failure in script: no permissions to access a key"), "deploy/acl/redis.acl"),
+        (theirs.AuthenticationError("invalid username-password pair"), "STREAMREC_REDIS__PASSWORD"),
+        (theirs.ConnectionError("certificate verify failed: self-signed certificate"), "STREAMREC_REDIS__SSL_CA_LOCATION"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_who_is_refused_may_try_again_and_is_told_what_to_mend(error: Exception, advice: str) -> None:
+    """No record is called unbearable because Redis refused its writer: rights are given while workers run."""
+    with pytest.raises(StoreUnavailable, match=advice), translated("doing a thing"):
+        raise error
+
+
 def test_other_errors_pass_through() -> None:
-    for error in (theirs.ResponseError("WRONGTYPE"), theirs.NoPermissionError("no"), ValueError("x")):
+    for error in (theirs.ResponseError("WRONGTYPE"), theirs.DataError("no"), ValueError("x")):
         with pytest.raises(type(error)), translated("doing a thing"):
             raise error
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from streamrec.errors import StoreUnavailable
-from streamrec.events import ItemNeighbours, Neighbour
+from streamrec.events import CatalogItem, ItemNeighbours, Neighbour
+from streamrec.events.topics import CATALOG
 from streamrec.lists import keys
 from streamrec.recommender.share import Whole
 from tests.unit.recommender.rooms import COLOURS, T0, Nothing, Room
@@ -208,3 +209,34 @@ def test_the_items_that_are_due_are_bounded_and_the_newest_changes_are_kept() ->
     assert room.fallbacks.backlog == 10
     room.tick()
     assert {key for key in room.lists._values if key.startswith("similar:")} == {keys.similar(f"i{n}") for n in range(30, 40)}
+
+
+def test_after_a_loss_every_list_is_pushed_again_though_nothing_changed() -> None:
+    room = Room(30)
+    for n in range(30):
+        room.fact(CATALOG, f"i{n}", CatalogItem(ts=T0 + n, title=f"thing {n}", category=f"c{n}"))
+    for step in range(10):
+        room.at(step * 10_000)
+    before = _all(room)
+    assert len(before) == 2 * 34 + 2 * 30  # every category, among them those that are empty by now, and the shop; every item
+    room.lists.delete(list(before))
+    room.at(110_000)
+    assert not room.lists.get([keys.similar("i0")])[0]
+    room.fallbacks.lost()
+    for _ in range(9):  # no time passes: it is not waited for each category's turn
+        room.tick()
+    assert _all(room) == before
+
+
+def test_a_loss_that_meets_an_outage_is_made_good_later() -> None:
+    room = Room()
+    room.tick()
+    before = _all(room)
+    room.lists.delete(list(before))
+    room.fallbacks.lost()
+    room.outage.begin("put")
+    with pytest.raises(StoreUnavailable):
+        room.tick()
+    for _ in range(3):
+        room.tick()
+    assert _all(room) == before

@@ -334,3 +334,48 @@ def test_who_waits_to_be_ranked_is_bounded_by_the_matrix() -> None:
     assert room.upkeep.backlog <= 10
     room.tick()
     assert room.pushed("refresh") == 5
+
+
+# -- a store that lost data ------------------------------------------------------------------------------------------------
+
+
+def test_visitors_whose_lists_are_lost_do_not_return_from_memory() -> None:
+    """They may have been forgotten meanwhile; their next event brings them back."""
+    room = _visited()
+    room.store.forget("u")
+    room.upkeep.reconcile()
+    assert "u" not in room.matrix
+    room.stock(room.home("v")[0], 0)
+    room.tick()
+    assert list(room.homes()) == ["v"]
+    room.click("u", "i2")
+    assert list(room.homes()) == ["v", "u"]
+
+
+def test_lists_that_stand_as_we_know_them_are_not_ranked_again_when_data_was_lost() -> None:
+    room = _visited()
+    room.upkeep.reconcile()
+    assert room.upkeep.backlog == 0
+    gone = room.home("u")[0]
+    room.stock(gone, 0)
+    assert gone not in room.home("u")
+    assert room.pushed("refresh") == 0
+
+
+def test_an_older_list_that_came_back_with_a_snapshot_is_ranked_again_and_repaired_from_then_on() -> None:
+    room = _visited()
+    _writes_elsewhere(room, "u", later=-500)
+    room.upkeep.reconcile()
+    assert room.upkeep.backlog == 1
+    room.tick()
+    assert room.store.lists("u")[HOME].made_at == room.clock.now_ms()
+    gone = room.home("u")[0]
+    room.stock(gone, 0)
+    assert gone not in room.home("u")
+
+
+def test_lists_of_others_are_not_known_after_a_loss() -> None:
+    room = _visited()
+    room.upkeep._share = Nothing()
+    room.upkeep.reconcile()
+    assert len(room.matrix) == room.upkeep.backlog == 0
