@@ -36,6 +36,9 @@ class FakeConsumer:
     def assign(self, places: Sequence[TopicPartition]) -> None:
         pass
 
+    def resume(self, places: Sequence[TopicPartition]) -> None:
+        pass
+
 
 def _member() -> tuple[GroupReader, Any]:
     """Return a member that owns two partitions."""

@@ -107,9 +107,11 @@ class GroupReader(Reader):
     def _assigned(self, consumer: Consumer, assigned: Sequence[TopicPartition]) -> None:
         with self._changed:
             self._owned |= {(p.topic, p.partition) for p in assigned}
-        self._paused = False
         self.ready.set()
         consumer.assign(self._starting(consumer, assigned))
+        # librdkafka keeps a partition paused that was paused when it was lost: without this it would never be read again.
+        consumer.resume(list(assigned))
+        self._paused = False
         self._tell("assigned", assigned)
 
     def _revoked(self, consumer: Consumer, revoked: Sequence[TopicPartition]) -> None:
