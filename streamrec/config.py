@@ -1,25 +1,31 @@
 """One frozen settings object; the environment is read once, at start, by ``Settings.load``.
 
-Every setting can be given as an environment variable (``STREAMREC_REDIS__URL``) or in the TOML file that ``STREAMREC_CONFIG``
-names; the environment wins. Classes of the library take their section or plain numbers, never the whole.
+Every setting can be given as an environment variable (``STREAMREC_REDIS__URL``), as a file of that name in the folder that
+``STREAMREC_SECRETS_DIR`` names, or in the TOML file that ``STREAMREC_CONFIG`` names; the first of these wins. Classes of the
+library take their section or plain numbers, never the whole.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from tomllib import TOMLDecodeError
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError, TomlConfigSettingsSource
 
+from streamrec.credentials import check_kafka, check_redis, redis_password
 from streamrec.errors import ConfigError
+from streamrec.redaction import SECRET_NAMES
+from streamrec.secret_files import FOLDER_VARIABLE, SecretFiles
 
 
 class Section(BaseModel):
     """A frozen group of settings that refuses unknown names."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A validation error would show what it was given, and that may be a password.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class KafkaSettings(Section):
@@ -27,10 +33,17 @@ class KafkaSettings(Section):
 
     bootstrap: str = Field("localhost:9092", description="host:port[,host:port]")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: str = Field("", description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER")
-    sasl_username: str = ""
+    sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = ""
+    sasl_username: str = Field("", description="for PLAIN and SCRAM")
     sasl_password: SecretStr = SecretStr("")
-    ssl_ca_location: str = ""
+    oauth_client_id: str = Field("", description="for OAUTHBEARER: client credentials, by OpenID Connect")
+    oauth_client_secret: SecretStr = SecretStr("")
+    oauth_token_url: str = Field("", description="the identity provider's token endpoint")
+    oauth_scope: str = ""
+    ssl_ca_location: str = Field("", description="PEM file that the broker's certificate is checked by; empty: the system's")
+    ssl_certificate_location: str = Field("", description="PEM file of our own certificate, where the broker asks for one")
+    ssl_key_location: str = Field("", description="PEM file of its key")
+    ssl_key_password: SecretStr = SecretStr("")
     group_prefix: str = Field("streamrec", description="consumer groups are <prefix>.<role>")
     session_timeout_ms: int = Field(6000, ge=1000, description="a worker that is silent for so long loses its partitions")
     fetch_wait_max_ms: int = Field(20, ge=1, description="how long the broker may hold back a fetch; adds to latency")
@@ -38,15 +51,33 @@ class KafkaSettings(Section):
     max_in_flight: int = Field(4, ge=1, description="batches handed over but not done; past it partitions are paused")
     commit_interval_ms: int = Field(200, ge=10)
     drain_timeout_s: float = Field(10.0, gt=0, description="how long a revoked or stopping worker finishes what it holds")
-    extra: dict[str, str] = Field(default_factory=dict, description="passed through to librdkafka")
+    extra: dict[str, SecretStr] = Field(default_factory=dict, description="JSON object, passed through to librdkafka; never shown")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        check_kafka(self)
+        return self
 
 
 class RedisSettings(Section):
     """How to reach Redis or Valkey."""
 
-    url: SecretStr = Field(SecretStr("redis://localhost:6379/0"), description="redis[s]://[user:password@]host:port/db")
+    url: SecretStr = Field(
+        SecretStr("redis://localhost:6379/0"), description="redis[s]://[user:password@]host:port/db; rediss is encrypted"
+    )
+    username: str = Field("", description="ACL user, where url holds none")
+    password: SecretStr = Field(SecretStr(""), description="where url holds none")
+    ssl_ca_location: str = Field("", description="PEM file that the server's certificate is checked by; empty: the system's")
+    ssl_certificate_location: str = Field("", description="PEM file of our own certificate, where the server asks for one")
+    ssl_key_location: str = Field("", description="PEM file of its key")
+    ssl_key_password: SecretStr = SecretStr("")
     timeout_s: float = Field(5.0, gt=0)
     cluster: bool = Field(default=False, description="read with plain commands: functions cannot cross slots")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        check_redis(self)
+        return self
 
 
 class ModelSettings(Section):
@@ -136,12 +167,16 @@ class WebSettings(Section):
     host: str = "127.0.0.1"
     port: int = Field(0, ge=0, le=65535, description="0: any free port; `streamrec doctor` shows it")
     advertised_url: str = Field("", description="where others reach this worker; empty: http://host:port")
+    max_lag_s: float = Field(60.0, gt=0, description="a record that waits for longer turns /readyz red")
+    max_silence_s: float = Field(10.0, gt=0, description="Kafka or Redis without an answer for so long turns /readyz red")
 
 
 class Settings(BaseSettings):
     """All of it; build it with ``Settings.load``."""
 
-    model_config = SettingsConfigDict(env_prefix="STREAMREC_", env_nested_delimiter="__", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="STREAMREC_", env_nested_delimiter="__", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     kafka: KafkaSettings = KafkaSettings()
     redis: RedisSettings = RedisSettings()
@@ -162,12 +197,22 @@ class Settings(BaseSettings):
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
-        file_secret_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - it knows no nested names
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: arguments, environment, secret files, then the TOML file."""
-        sources = (init_settings, env_settings, file_secret_settings)
-        path = os.environ.get("STREAMREC_CONFIG")
-        return (*sources, TomlConfigSettingsSource(settings_cls, toml_file=path)) if path else sources
+        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
+        if folder := os.environ.get(FOLDER_VARIABLE):
+            sources.append(SecretFiles(settings_cls, Path(folder)))
+        if path := os.environ.get("STREAMREC_CONFIG"):
+            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=path))
+        return tuple(sources)
+
+    def secrets(self) -> frozenset[str]:
+        """Return every value that must never be printed, for ``Redact``."""
+        kafka, redis = self.kafka, self.redis
+        given = (kafka.sasl_password, kafka.oauth_client_secret, kafka.ssl_key_password, redis.ssl_key_password)
+        passed = (value for name, value in kafka.extra.items() if SECRET_NAMES.search(name))
+        return frozenset({secret.get_secret_value() for secret in (*given, *passed)} | {redis_password(redis)}) - {""}
 
     @classmethod
     def load(cls) -> Self:
@@ -182,6 +227,11 @@ class Settings(BaseSettings):
         try:
             return cls()
         except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            problems = "; ".join(
+                f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
+            )
             msg = f"settings: {problems}; correct them in the environment (STREAMREC_SECTION__NAME) or in STREAMREC_CONFIG"
-            raise ConfigError(msg) from error
+            raise ConfigError(msg) from None  # the cause holds what was given
+        except (SettingsError, TOMLDecodeError) as error:
+            msg = f"settings: {error}; correct them in the environment (STREAMREC_SECTION__NAME) or in STREAMREC_CONFIG"
+            raise ConfigError(msg) from None  # as above

@@ -29,6 +29,7 @@ _VERBS: Final = {
     "doctor": "doctor:doctor",
     "replay": "run:replay",
     "bench": "bench:bench",
+    "chaos": "chaos:chaos",
     "config": "reference:config",
     "schemas": "reference:schemas",
 }
@@ -64,13 +65,17 @@ class Root(click.Group):
         try:
             return super().invoke(ctx)
         except StreamrecError as error:
-            _fail(str(error))
+            _fail(str(error), ctx.find_object(Parts))
 
 
-def _fail(message: str) -> NoReturn:
-    from streamrec.observing.logs import Redact  # an address in a message may hold a password
+def _fail(message: str, parts: Parts | None) -> NoReturn:
+    from streamrec.redaction import Redact  # what a server said, and its address, may hold a password
 
-    raise Failure(Redact().text(" ".join(message.split()))) from None
+    try:
+        secrets = parts.settings.secrets() if parts else frozenset()
+    except StreamrecError:
+        secrets = frozenset()  # the settings themselves are what is wrong; their errors show no values
+    raise Failure(Redact(secrets).text(" ".join(message.split()))) from None
 
 
 @click.command(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -21,10 +21,10 @@ def doctor(parts: Parts, max_lag: int, load_model: bool, as_json: bool) -> None:
     Broker, topics, Redis, its functions, the model, workers and each group's lag; the exit code is 1 if anything is red.
     """
     from streamrec.cli.checks import Examination, examine
-    from streamrec.observing.logs import Redact
+    from streamrec.redaction import Redact
     from workers.groups import GROUPS
 
-    mask = Redact().text  # addresses may hold a password
+    mask = Redact(parts.settings.secrets()).text  # what the broker or Redis said may hold anything
     findings = []
     for finding in examine(Examination(parts, GROUPS, max_lag, load_model)):
         findings.append({"check": finding.check, "ok": finding.ok, "text": mask(finding.text)})

@@ -122,7 +122,8 @@ class KafkaBroker:
         from workers.transport.producer import Producer
 
         if not self.partitions():
-            raise BrokerUnavailable(f"Kafka at {self._kafka.bootstrap} has no topics; run `streamrec topics create`")
+            advice = "run `streamrec topics create`, or give this user the rights of its role (deploy/acl/kafka.acl)"
+            raise BrokerUnavailable(f"Kafka at {self._kafka.bootstrap} shows us no topics; {advice}")
         return Producer(self._kafka, linger_ms=5)
 
 

@@ -32,11 +32,12 @@ def config(parts: Parts, reference: bool, as_json: bool) -> None:
 
 def masked(parts: Parts) -> dict[str, Any]:
     """Return the settings as plain values; of an address only its credentials are masked, other secrets entirely."""
-    from streamrec.observing.logs import Redact
+    from streamrec.redaction import Redact
 
     settings = parts.settings
-    shown: dict[str, Any] = Redact().value(settings.model_dump(mode="json"))
-    shown["redis"]["url"] = Redact().text(settings.redis.url.get_secret_value())
+    mask = Redact(settings.secrets())
+    shown: dict[str, Any] = mask.value(settings.model_dump(mode="json"))
+    shown["redis"]["url"] = mask.text(settings.redis.url.get_secret_value())
     return shown
 
 

@@ -1,4 +1,8 @@
-"""Redis' errors in our words: what may be tried again becomes StoreUnavailable; the rest is a mistake of ours and stays."""
+"""Redis' errors in our words: what may be tried again becomes StoreUnavailable; the rest is a mistake of ours and stays.
+
+A user without the right or the password is one that may be tried again: rights are given while workers run, and a record must not be
+called unbearable because Redis refused.
+"""
 
 from __future__ import annotations
 
@@ -15,21 +19,37 @@ from streamrec.errors import StoreUnavailable
 _LATER: Final = ("BUSY", "LOADING", "READONLY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM")
 #: The same exception also tells mistakes of ours, such as keys of two slots in one command.
 _CLUSTER_AWAY: Final = ("cannot be connected", "slots are not covered")
+#: How Redis tells, from within a function, that its caller lacks a right; there it has no class of its own.
+_REFUSED_INSIDE: Final = "ACL failure in script"
+_REFUSED: Final = (theirs.NoPermissionError, theirs.AuthenticationError, theirs.AuthorizationError)
 _UNREACHABLE: Final = (theirs.ConnectionError, theirs.TimeoutError, theirs.ReadOnlyError, theirs.ClusterDownError, OSError)
 
 
 def is_retryable(error: Exception) -> bool:
     """Tell whether the same command may work later without a change of ours."""
-    if isinstance(error, (*_UNREACHABLE, theirs.OutOfMemoryError, theirs.TryAgainError)):
+    if isinstance(error, (*_UNREACHABLE, *_REFUSED, theirs.OutOfMemoryError, theirs.TryAgainError)):
         return True
     if isinstance(error, theirs.RedisClusterException):
         return any(words in str(error) for words in _CLUSTER_AWAY)
-    return isinstance(error, redis.ResponseError) and str(error).startswith(_LATER)
+    return isinstance(error, redis.ResponseError) and (str(error).startswith(_LATER) or _REFUSED_INSIDE in str(error))
 
 
 def unavailable(doing: str, error: Exception) -> StoreUnavailable:
     """Return the error that says what could not be done, why, and what to do next."""
-    return StoreUnavailable(f"Redis, {doing}: {error}; check STREAMREC_REDIS__URL and the server's state, then try again")
+    return StoreUnavailable(f"Redis, {doing}: {error}; {_advice(error)}")
+
+
+def _advice(error: Exception) -> str:
+    text = str(error)
+    if isinstance(error, theirs.NoPermissionError) or _REFUSED_INSIDE in text:
+        return "give the user of this role its rights (deploy/acl/redis.acl), then try again"
+    if isinstance(error, (theirs.AuthenticationError, theirs.AuthorizationError)):
+        return "check user and password: those in STREAMREC_REDIS__URL, or STREAMREC_REDIS__USERNAME and STREAMREC_REDIS__PASSWORD"
+    if "certificate" in text.lower():
+        return (
+            "check STREAMREC_REDIS__SSL_CA_LOCATION (who signed the server's) and STREAMREC_REDIS__SSL_CERTIFICATE_LOCATION (ours)"
+        )
+    return "check STREAMREC_REDIS__URL and the server's state, then try again"
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from streamrec.observing.both import Both
 from streamrec.observing.log_observer import LogObserver
-from streamrec.observing.logs import configure_logging
+from streamrec.observing.logs import configure_logging, log_uncaught
 from streamrec.observing.prometheus_observer import PrometheusObserver
 
-__all__ = ["Both", "LogObserver", "PrometheusObserver", "configure_logging"]
+__all__ = ["Both", "LogObserver", "PrometheusObserver", "configure_logging", "log_uncaught"]

@@ -6,57 +6,35 @@ What libraries write through ``logging`` (Faust and mode among them) comes out i
 from __future__ import annotations
 
 import logging
-import re
 import sys
-from collections.abc import Collection, MutableMapping
+import threading
+from collections.abc import Collection
+from types import TracebackType
 from typing import Any, Final, Literal, TextIO
 
 import structlog
 
-_MASK: Final = "***"
-_SECRET_NAMES: Final = re.compile(r"passw|secret|token|credential|api_?key", re.IGNORECASE)
-_CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+from streamrec.redaction import Redact
+
 #: They bring handlers of their own, which would print every line twice.
 _LIBRARIES: Final = ("faust", "mode", "mode.worker", "aiohttp", "asyncio")
 
 
-class Redact:
-    """Masks credentials: fields whose names say so, users and passwords in URLs, and ``secrets`` wherever they stand."""
-
-    def __init__(self, secrets: Collection[str] = ()) -> None:
-        self._secrets = sorted((secret for secret in secrets if secret), key=len, reverse=True)
-
-    def __call__(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        """Return the event with everything secret replaced by three stars; a structlog processor."""
-        for name, value in event.items():
-            event[name] = _MASK if _SECRET_NAMES.search(name) else self.value(value)
-        return event
-
-    def value(self, value: Any) -> Any:
-        """Return a value without secrets; what is neither text nor a container is as it was."""
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, dict):
-            return {name: _MASK if _SECRET_NAMES.search(str(name)) else self.value(inner) for name, inner in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.value(inner) for inner in value]
-        return value
-
-    def text(self, text: str) -> str:
-        """Return a text without secrets."""
-        for secret in self._secrets:
-            text = text.replace(secret, _MASK)
-        return _CREDENTIALS.sub(_MASK, text)
-
-
 def configure_logging(
-    level: str = "INFO", form: Literal["json", "console"] = "json", *, secrets: Collection[str] = (), stream: TextIO | None = None
+    level: str = "INFO",
+    form: Literal["json", "console"] = "json",
+    *,
+    secrets: Collection[str] = (),
+    stream: TextIO | None = None,
+    **always: object,
 ) -> None:
     """Send every log line of this process, ours and the libraries', to ``stream`` (default: stderr).
 
-    ``secrets`` are values that must never be printed (passwords, URLs with passwords).
+    ``secrets`` are values that must never be printed: ``Settings.secrets``. ``always`` are fields of every line, whatever thread it
+    comes from: who we are.
     """
     shared: list[Any] = [
+        lambda _logger, _method, event: always | event,
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -73,6 +51,21 @@ def configure_logging(
     handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
     handler.setFormatter(_formatter(shared, form, secrets))
     _replace_handlers(handler, level)
+
+
+def log_uncaught() -> None:
+    """Log what Python would print by itself, unmasked: exceptions that nobody caught, in any thread."""
+    log = logging.getLogger("uncaught")
+
+    def main(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        log.critical("uncaught exception", exc_info=(kind, error, trace))
+
+    def thread(given: threading.ExceptHookArgs) -> None:
+        if given.exc_value is not None:
+            where = given.thread.name if given.thread else "?"
+            log.critical("uncaught exception in thread %s", where, exc_info=(given.exc_type, given.exc_value, given.exc_traceback))
+
+    sys.excepthook, threading.excepthook = main, thread
 
 
 def _formatter(shared: list[Any], form: Literal["json", "console"], secrets: Collection[str]) -> logging.Formatter:

@@ -114,8 +114,8 @@ def test_credentials_reach_librdkafka_and_own_settings_win() -> None:
         sasl_mechanism="PLAIN",
         sasl_username="me",
         sasl_password=SecretStr("word"),
-        ssl_ca_location="/ca.pem",
-        extra={"security.protocol": "SSL"},
+        ssl_ca_location=__file__,
+        extra={"security.protocol": SecretStr("SSL")},
     )
     assert (
         common(kafka).items()
@@ -124,7 +124,7 @@ def test_credentials_reach_librdkafka_and_own_settings_win() -> None:
             "sasl.mechanism": "PLAIN",
             "sasl.username": "me",
             "sasl.password": "word",
-            "ssl.ca.location": "/ca.pem",
+            "ssl.ca.location": __file__,
             "security.protocol": "SSL",
         }.items()
     )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import time
+from typing import TYPE_CHECKING, Any, Literal
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from streamrec.errors import BrokerUnavailable
 from streamrec.events.topics import TOPICS
 from workers.transport.client import common
+from workers.transport.refusal import Refusal, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,15 +19,17 @@ if TYPE_CHECKING:
     from streamrec.config import KafkaSettings
 
 TIMEOUT_S = 15.0
+#: After so long without an answer we look whether the broker said why.
+STEP_S = 1.0
+#: A topic that a user may not see is, for that user, not there.
+UNSEEN = "shows us no topic"
+CREATE = "run `streamrec topics create`, or give this user the rights of its role (deploy/acl/kafka.acl)"
 
 
-def _unavailable(kafka: KafkaSettings, error: object) -> BrokerUnavailable:
-    return BrokerUnavailable(f"Kafka at {kafka.bootstrap}: {error}; check the address and that the broker runs")
-
-
-def _client(kafka: KafkaSettings) -> AdminClient:
+def _client(kafka: KafkaSettings, refusal: Refusal) -> AdminClient:
     # The client's own log lines would repeat, on stderr, what the raised error says once.
-    return AdminClient(common(kafka) | {"log_level": 0})
+    quiet: Any = {"log_level": 0, "error_cb": refusal}
+    return AdminClient(common(kafka) | quiet)
 
 
 def partitions(kafka: KafkaSettings) -> dict[str, int]:
@@ -34,10 +37,16 @@ def partitions(kafka: KafkaSettings) -> dict[str, int]:
 
     Raises BrokerUnavailable.
     """
-    try:
-        metadata = _client(kafka).list_topics(timeout=TIMEOUT_S)
-    except KafkaException as error:
-        raise _unavailable(kafka, error.args[0].str()) from error
+    refusal = Refusal(kafka, silent=True)
+    client, deadline = _client(kafka, refusal), time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            metadata = client.list_topics(timeout=STEP_S)
+            break
+        except KafkaException as error:
+            client.poll(0)  # now it tells why
+            if refusal.final or time.monotonic() > deadline:
+                raise unavailable(kafka, error.args[0], refusal) from error
     return {name: len(topic.partitions) for name, topic in metadata.topics.items() if topic.error is None}
 
 
@@ -60,14 +69,15 @@ def ensure_topics(
         for topic in TOPICS.values()
     ]
     outcome: dict[str, Literal["created", "exists"]] = {}
-    client = _client(kafka)  # kept in a name: its futures fail when the client is collected
+    refusal = Refusal(kafka, silent=True)
+    client = _client(kafka, refusal)  # kept in a name: its futures fail when the client is collected
     for name, future in client.create_topics(wanted, operation_timeout=TIMEOUT_S, request_timeout=TIMEOUT_S).items():
         try:
             future.result(timeout=2 * TIMEOUT_S)
             outcome[name] = "created"
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise _unavailable(kafka, error.args[0].str()) from error
+                raise unavailable(kafka, error.args[0], refusal) from error
             outcome[name] = "exists"
     return outcome
 
@@ -81,10 +91,12 @@ def end_offsets(kafka: KafkaSettings, topics: Iterable[str]) -> dict[tuple[str, 
     """
     counts = partitions(kafka)
     wanted = [TopicPartition(topic, number) for topic in topics for number in range(counts.get(topic, 0))]
-    settings: dict[str, str | int | float | bool] = {
+    refusal = Refusal(kafka, silent=True)
+    settings: dict[str, Any] = {
         "group.id": f"{kafka.group_prefix}.look",
         "enable.partition.eof": True,
         "log_level": 0,
+        "error_cb": refusal,
     }
     reader = Consumer(common(kafka) | settings | {"enable.auto.commit": False, "fetch.wait.max.ms": kafka.fetch_wait_max_ms})
     ends: dict[tuple[str, int], int] = {}
@@ -96,11 +108,11 @@ def end_offsets(kafka: KafkaSettings, topics: Iterable[str]) -> dict[tuple[str, 
             message = reader.poll(TIMEOUT_S)
             error = KafkaError(KafkaError._TIMED_OUT) if message is None else message.error()  # noqa: SLF001
             if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own names
-                raise _unavailable(kafka, error.str())
+                raise unavailable(kafka, error, refusal)
             if message is not None and error is not None:
                 ends[message.topic() or "", message.partition() or 0] = message.offset() or 0
     except KafkaException as error:
-        raise _unavailable(kafka, error.args[0].str()) from error
+        raise unavailable(kafka, error.args[0], refusal) from error
     else:
         return ends
     finally:
@@ -113,11 +125,12 @@ def lag(kafka: KafkaSettings, group: str, topics: Iterable[str]) -> Mapping[tupl
     Raises BrokerUnavailable.
     """
     ends = end_offsets(kafka, topics)
-    client = _client(kafka)
+    refusal = Refusal(kafka, silent=True)
+    client = _client(kafka, refusal)
     request = ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in ends])
     try:
         committed = client.list_consumer_group_offsets([request])[group].result(timeout=TIMEOUT_S).topic_partitions
     except KafkaException as error:
-        raise _unavailable(kafka, error.args[0].str()) from error
+        raise unavailable(kafka, error.args[0], refusal) from error
     done = {(place.topic, place.partition): max(place.offset, 0) for place in committed or ()}
     return {place: max(end - done.get(place, 0), 0) for place, end in ends.items()}

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import KafkaError, KafkaException
 
+from workers.transport.refusal import FORBIDDEN
+
 if TYPE_CHECKING:
     from streamrec.config import KafkaSettings
 
@@ -20,16 +22,34 @@ def common(kafka: KafkaSettings) -> dict[str, str | int | float | bool]:
         "bootstrap.servers": kafka.bootstrap,
         "security.protocol": kafka.security_protocol,
     }
-    if kafka.sasl_mechanism:
-        config["sasl.mechanism"] = kafka.sasl_mechanism
-    if kafka.sasl_username:
-        config["sasl.username"] = kafka.sasl_username
-        config["sasl.password"] = kafka.sasl_password.get_secret_value()
-    if kafka.ssl_ca_location:
-        config["ssl.ca.location"] = kafka.ssl_ca_location
+    config |= {name: value for name, value in _credentials(kafka).items() if value}
     # Brokers close idle connections and librdkafka opens them again; a line on stderr for each would only frighten.
     config["log.connection.close"] = False
-    return config | kafka.extra
+    return config | extra(kafka)
+
+
+def extra(kafka: KafkaSettings) -> dict[str, str]:
+    """Return what is passed through; it wins over every setting of ours."""
+    return {name: value.get_secret_value() for name, value in kafka.extra.items()}
+
+
+def _credentials(kafka: KafkaSettings) -> dict[str, str]:
+    client_secret = kafka.oauth_client_secret.get_secret_value()
+    return {
+        "sasl.mechanism": kafka.sasl_mechanism,
+        "sasl.username": kafka.sasl_username,
+        "sasl.password": kafka.sasl_password.get_secret_value(),
+        # Without a method librdkafka asks the application for tokens.
+        "sasl.oauthbearer.method": "oidc" if kafka.oauth_token_url else "",
+        "sasl.oauthbearer.client.id": kafka.oauth_client_id,
+        "sasl.oauthbearer.client.secret": client_secret,
+        "sasl.oauthbearer.token.endpoint.url": kafka.oauth_token_url,
+        "sasl.oauthbearer.scope": kafka.oauth_scope,
+        "ssl.ca.location": kafka.ssl_ca_location,
+        "ssl.certificate.location": kafka.ssl_certificate_location,
+        "ssl.key.location": kafka.ssl_key_location,
+        "ssl.key.password": kafka.ssl_key_password.get_secret_value(),
+    }
 
 
 def reader(kafka: KafkaSettings, group: str) -> dict[str, str | int | float | bool]:
@@ -48,13 +68,13 @@ def reader(kafka: KafkaSettings, group: str) -> dict[str, str | int | float | bo
         "fetch.queue.backoff.ms": kafka.fetch_wait_max_ms,
         "queued.max.messages.kbytes": 16_384,
         "enable.partition.eof": False,
-    }
+    } | extra(kafka)
 
 
 def is_fatal(error: KafkaError | None) -> bool:
     """Tell whether librdkafka cannot recover from this error by itself."""
-    fatal = {KafkaError._AUTHENTICATION, KafkaError.TOPIC_AUTHORIZATION_FAILED}  # noqa: SLF001 - librdkafka's own name
+    fatal = FORBIDDEN | {KafkaError._AUTHENTICATION}  # noqa: SLF001 - librdkafka's own name
     return error is not None and (error.fatal() or error.code() in fatal)
 
 
-__all__ = ["KafkaError", "KafkaException", "common", "is_fatal", "reader"]
+__all__ = ["KafkaError", "KafkaException", "common", "extra", "is_fatal", "reader"]

@@ -9,8 +9,9 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streamrec.errors import BrokerUnavailable
 from streamrec.events.topics import DEAD_LETTERS
-from workers.transport.admin import TIMEOUT_S, end_offsets
+from workers.transport.admin import CREATE, TIMEOUT_S, UNSEEN, end_offsets
 from workers.transport.client import reader
+from workers.transport.refusal import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,7 +68,7 @@ def read_dead_letters(kafka: KafkaSettings) -> Iterator[DeadLetter]:
     """
     ends = end_offsets(kafka, [DEAD_LETTERS])
     if not ends:
-        raise BrokerUnavailable(f"Kafka at {kafka.bootstrap} has no topic {DEAD_LETTERS}; run `streamrec topics create`")
+        raise BrokerUnavailable(f"Kafka at {kafka.bootstrap} {UNSEEN} {DEAD_LETTERS}; {CREATE}")
     consumer = Consumer(reader(kafka, f"{kafka.group_prefix}.dlq") | {"log_level": 0})
     try:
         seen = set()
@@ -78,7 +79,7 @@ def read_dead_letters(kafka: KafkaSettings) -> Iterator[DeadLetter]:
                     seen.add(source)
                     yield letter
     except KafkaException as error:
-        raise BrokerUnavailable(f"Kafka at {kafka.bootstrap}: {error.args[0].str()}; check that the broker runs") from error
+        raise unavailable(kafka, error.args[0]) from error
     finally:
         consumer.close()
 

@@ -44,7 +44,7 @@ class GroupReader(Reader):
         self._done, self._owned, self._commit_at = {}, set(), 0.0
         self._committed: dict[Place, int] = {}
         settings = reader(self.kafka, self.group) | {"partition.assignment.strategy": "range"}
-        consumer = Consumer(settings | {"on_commit": self._answered}, logger=LIBRARY_LOG)
+        consumer = Consumer(settings | {"on_commit": self._answered, "error_cb": self._refusal}, logger=LIBRARY_LOG)
         consumer.subscribe(self.topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
         return consumer
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Self
 from confluent_kafka import KafkaException
 from confluent_kafka import Producer as KafkaProducer
 
-from streamrec.errors import BrokerUnavailable
 from workers.transport.client import LIBRARY_LOG, common
+from workers.transport.refusal import Refusal, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,11 +27,13 @@ class Producer:
     """
 
     def __init__(self, kafka: KafkaSettings, *, linger_ms: int = 2) -> None:
-        self._bootstrap = kafka.bootstrap
+        self._kafka = kafka
+        self._refusal = Refusal(kafka)
         self._failure: KafkaError | None = None
         self._producer = KafkaProducer(
             common(kafka)
             | {
+                "error_cb": self._refusal,
                 "enable.idempotence": True,
                 "partitioner": "murmur2_random",
                 "linger.ms": linger_ms,
@@ -54,10 +56,10 @@ class Producer:
                 self._producer.produce(topic, value=value, key=key, headers=list(headers), on_delivery=self._delivered)
             except BufferError:
                 if time.monotonic() > deadline:
-                    raise BrokerUnavailable(self._problem("the send buffer stays full")) from None
+                    raise unavailable(self._kafka, "the send buffer stays full", self._refusal) from None
                 self._producer.poll(0.05)
             except KafkaException as error:
-                raise BrokerUnavailable(self._problem(str(error))) from error
+                raise unavailable(self._kafka, error.args[0], self._refusal) from error
             else:
                 self._producer.poll(0)
                 return
@@ -70,9 +72,9 @@ class Producer:
         left = self._producer.flush(timeout_s)
         failure, self._failure = self._failure, None
         if failure is not None:
-            raise BrokerUnavailable(self._problem(failure.str()))
+            raise unavailable(self._kafka, failure, self._refusal)
         if left:
-            raise BrokerUnavailable(self._problem(f"{left} messages were not acknowledged within {timeout_s:.0f} s"))
+            raise unavailable(self._kafka, f"{left} messages were not acknowledged within {timeout_s:.0f} s", self._refusal)
 
     def close(self) -> None:
         """Wait shortly for what is still in the buffer; ``flush`` before it tells whether all arrived."""
@@ -88,6 +90,3 @@ class Producer:
     def _delivered(self, error: KafkaError | None, message: Message) -> None:  # noqa: ARG002 - librdkafka's signature
         if error is not None:
             self._failure = error
-
-    def _problem(self, what: str) -> str:
-        return f"Kafka at {self._bootstrap}: {what}; check that the broker runs (`streamrec doctor`) and try again"

@@ -11,12 +11,14 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from confluent_kafka import KafkaError, KafkaException
+import structlog
+from confluent_kafka import KafkaError
 
 from streamrec.observe import Silence
 from workers.transport.backlog import Backlog
 from workers.transport.batch import Place, RecordBatch, build_batch
 from workers.transport.client import is_fatal
+from workers.transport.refusal import Refusal, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from streamrec.clock import Clock
     from streamrec.config import KafkaSettings
     from streamrec.observe import Observer
+
+log = structlog.get_logger(__name__)
 
 #: How long one poll waits for a first record; only bounds how fast a stop and a commit are noticed.
 POLL_S = 0.05
@@ -67,6 +71,8 @@ class Reader(threading.Thread, ABC):
         self._max_batch = max_batch or kafka.max_batch
         self._in_flight: list[RecordBatch] = []
         self._changed = threading.Condition()
+        #: Why a broker would not have us, if so.
+        self._refusal = Refusal(kafka)
         #: Set once the reader is where it should be: a replica has caught up, a group has been joined.
         self.ready = threading.Event()
         self._stop_reading = threading.Event()
@@ -123,7 +129,8 @@ class Reader(threading.Thread, ABC):
             try:
                 while not self._stop_reading.is_set():
                     self._step(consumer)
-                self._finish(self.kafka.drain_timeout_s)
+                if not self._finish(self.kafka.drain_timeout_s):
+                    self._tell_left()
                 self._commit(consumer, wait=True)
             finally:
                 consumer.close()
@@ -166,6 +173,9 @@ class Reader(threading.Thread, ABC):
         # `consume(n, timeout)` would wait for n records or the whole timeout: poll one, then drain what is there.
         first = consumer.poll(POLL_S)
         if first is None:
+            # A worker that never got in would wait in silence for ever; one that was in waits for what was taken from it.
+            if not self.ready.is_set():
+                self._refusal.check()
             return
         messages = [first, *consumer.consume(num_messages=self._max_batch - 1, timeout=0)]
         valid = [message for message in messages if self._is_record(message)]
@@ -182,7 +192,7 @@ class Reader(threading.Thread, ABC):
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own name
             self._end_reached((message.topic() or "", message.partition() or 0))
         elif is_fatal(error):
-            raise KafkaException(error)
+            raise unavailable(self.kafka, error, self._refusal)
         return False  # anything else (a broker away, a leader moving) librdkafka mends by itself
 
     def _room(self) -> bool:
@@ -204,6 +214,13 @@ class Reader(threading.Thread, ABC):
         """Wait until everything in flight is done; False when it took too long."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._in_flight, timeout_s)
+
+    def _tell_left(self) -> None:
+        with self._changed:
+            batches = len(self._in_flight)
+            places = sorted({f"{topic}[{number}]" for batch in self._in_flight for topic, number in batch.next_offsets})
+        said = {"reader": self.name, "batches": batches, "partitions": places, "after_s": self.kafka.drain_timeout_s}
+        log.warning("left unfinished, not committed: it is read again", **said)
 
     def _look_ahead(self, consumer: Consumer) -> None:
         """Note how far each partition's end is, by the last fetch."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from streamrec.errors import BrokerUnavailable
-from workers.transport.admin import partitions
+from workers.transport.admin import CREATE, UNSEEN, partitions
 from workers.transport.client import LIBRARY_LOG, reader
 from workers.transport.reader import Reader
 
@@ -30,12 +30,11 @@ class ReplicaReader(Reader):
         counts = partitions(self.kafka)
         missing = [topic for topic in self.topics if topic not in counts]
         if missing:
-            raise BrokerUnavailable(
-                f"Kafka at {self.kafka.bootstrap} has no topics {', '.join(missing)}; run `streamrec topics create`"
-            )
+            raise BrokerUnavailable(f"Kafka at {self.kafka.bootstrap} {UNSEEN} {', '.join(missing)}; {CREATE}")
         self._unread = {(topic, number) for topic in self.topics for number in range(counts[topic])}
         # A group id is asked for by librdkafka and used for nothing: no subscription, no commits.
-        consumer = Consumer(reader(self.kafka, self.group) | {"enable.partition.eof": True}, logger=LIBRARY_LOG)
+        settings = reader(self.kafka, self.group) | {"enable.partition.eof": True}
+        consumer = Consumer(settings | {"error_cb": self._refusal}, logger=LIBRARY_LOG)
         consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for topic, number in sorted(self._unread)])
         return consumer
 

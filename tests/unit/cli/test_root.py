@@ -92,6 +92,9 @@ def test_text_from_outside_cannot_steer_a_terminal() -> None:
 
 def test_config_masks_what_is_secret(parts: FakeParts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAMREC_REDIS__URL", "redis://shop:swordfish@redis:6379/0")
+    monkeypatch.setenv("STREAMREC_KAFKA__SECURITY_PROTOCOL", "SASL_SSL")
+    monkeypatch.setenv("STREAMREC_KAFKA__SASL_MECHANISM", "PLAIN")
+    monkeypatch.setenv("STREAMREC_KAFKA__SASL_USERNAME", "shop")
     monkeypatch.setenv("STREAMREC_KAFKA__SASL_PASSWORD", "hunter2")
     monkeypatch.setenv("STREAMREC_KAFKA__EXTRA", '{"ssl.key.password": "open-sesame", "client.id": "shop"}')
     parts.settings = Settings.load()
