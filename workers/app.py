@@ -8,7 +8,7 @@ import faust
 from faust.app import BootStrategy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from faust.types import AgentT
     from mode import ServiceT
@@ -38,10 +38,18 @@ class App(faust.App):
             datadir="/dev/null/streamrec",  # tables are not used; nothing may be written
         )
         self._parts: list[ServiceT] = []
+        #: Called when the app begins to stop.
+        self.stopping: list[Callable[[], None]] = []
 
     def add(self, parts: Iterable[ServiceT]) -> None:
         """Take services to start with the app."""
         self._parts.extend(parts)
+
+    async def on_stop(self) -> None:
+        """Tell all who must know at once; parts are stopped one after another."""
+        for tell in self.stopping:
+            tell()
+        await super().on_stop()
 
     def _create_directories(self) -> None:
         """Create none: without tables there is nothing to keep on disk."""

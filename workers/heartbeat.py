@@ -19,18 +19,27 @@ from streamrec.lists.redis_errors import translated
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from workers.health import Health
     from workers.parts import Parts, Role
+
+
+def new_worker_id() -> str:
+    """Return a name for this worker that nobody else has: where it runs, and a few random letters."""
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
 
 
 class Heartbeat(Service):
     """Repeats the worker's key at a third of its time to live, and at once when readiness changes; removes it at the end."""
 
-    def __init__(self, parts: Parts, roles: Sequence[Role], url: str, **kwargs: Any) -> None:
+    def __init__(
+        self, parts: Parts, roles: Sequence[Role], url: str, health: Health, worker_id: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self._parts = parts
+        self._health = health
         self._roles = roles
         self._url = url
-        self.worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self.worker_id = worker_id or new_worker_id()
         self._said: bytes = b""
         self._said_at = 0
         #: One word at a time: a beat that is under way when the worker stops must not speak after the end.
@@ -39,8 +48,8 @@ class Heartbeat(Service):
 
     @property
     def ready(self) -> bool:
-        """Whether every role is ready."""
-        return all(role.ready for role in self._roles)
+        """Whether /readyz is green."""
+        return not self._health.ready()
 
     @Service.task
     async def _beat(self) -> None:

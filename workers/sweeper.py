@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 from mode import Service
@@ -29,14 +30,19 @@ class Sweeper(Service):
         self._work = work
         self._interval_s = interval_s
         self._after = after
+        #: Since when the work runs, for liveness (monotonic seconds); None while it does not.
+        self.busy_since: float | None = None
 
     @Service.task
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         while not self.should_stop:
             if all(event.is_set() for event in self._after):
+                self.busy_since = time.monotonic()
                 try:
                     await loop.run_in_executor(self._core, self._work)
                 except StoreUnavailable as error:
                     self.log.warning("sweep: %s", error)
+                finally:
+                    self.busy_since = None
             await self.sleep(self._interval_s)

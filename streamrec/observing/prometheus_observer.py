@@ -1,7 +1,7 @@
 """Outcomes as Prometheus metrics.
 
-``streamrec_<name>_total{kind}`` for every counted name (``counters.py``), ``streamrec_freshness_seconds{kind}`` (event time → visible in
-Redis), ``streamrec_work_seconds{name}`` and ``streamrec_batch_records{name}``.
+``streamrec_<name>_total{kind}`` for every counted name (``counters.py``), ``streamrec_freshness_seconds{kind}`` (event
+time → visible in Redis), ``streamrec_work_seconds{name}`` and ``streamrec_batch_records{name}``.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from workers.parts import Role
+from workers.transport.backlog import Backlog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,10 +21,18 @@ class FakeReader:
     """Answers what pages, heartbeats and metrics ask of a reader."""
 
     name: str = "reader-x"
-    lag: dict[tuple[str, int], int] = field(default_factory=dict)
+    backlog: Backlog = field(default_factory=Backlog)
     polled_at: float = field(default_factory=time.monotonic)
     alive: bool = True
     ready: threading.Event = field(default_factory=threading.Event)
+    in_flight: int = 0
+    paused: bool = False
+    #: None before the thread is started.
+    ident: int | None = 1
+
+    @property
+    def lag(self) -> dict[tuple[str, int], int]:
+        return self.backlog.records
 
     def is_alive(self) -> bool:
         return self.alive
@@ -35,6 +44,7 @@ class FakeRunner:
 
     name: str = "x"
     busy_since: float | None = None
+    waits_for: str = ""
 
 
 @dataclass
@@ -43,6 +53,15 @@ class FakePipeline:
 
     reader: FakeReader = field(default_factory=FakeReader)
     runner: FakeRunner = field(default_factory=FakeRunner)
+    agent_ended: bool = False
+
+
+def behind(lag: dict[tuple[str, int], int], since_s: float | None = None) -> Backlog:
+    """Return a backlog of so many records per partition, known since then (monotonic seconds; default: now)."""
+    backlog = Backlog()
+    for place, records in lag.items():
+        backlog.look(place, 10, 10 + records, time.monotonic() if since_s is None else since_s, in_flight=False)
+    return backlog
 
 
 def role(name: str, *pipelines: FakePipeline, explain: Callable[[str, str], Any] | None = None, **status: int) -> Role:

@@ -14,8 +14,10 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from streamrec.clock import ManualClock
+from streamrec.config import WebSettings
 from streamrec.lists import keys
-from tests.workers.roles import FakePipeline, FakeReader, role
+from tests.workers.roles import FakePipeline, FakeReader, behind, role
+from workers.health import Health
 from workers.heartbeat import Heartbeat
 from workers.parts import Parts
 
@@ -37,7 +39,7 @@ async def _until(condition: Callable[[], Any]) -> None:
 def _heartbeat(client: redis.Redis, *pipelines: FakePipeline, clock: ManualClock | None = None) -> Heartbeat:
     parts = FakeParts(client, clock or ManualClock())
     roles = [role("recommender", *pipelines, items=12), role("embedder")]
-    return Heartbeat(cast("Parts", parts), roles, "http://here:1")
+    return Heartbeat(cast("Parts", parts), roles, "http://here:1", Health(roles, [], WebSettings()))
 
 
 def _said(client: redis.Redis, heart: Heartbeat) -> dict[str, Any] | None:
@@ -46,7 +48,7 @@ def _said(client: redis.Redis, heart: Heartbeat) -> dict[str, Any] | None:
 
 
 async def test_it_says_who_lives_what_it_does_where_it_answers_and_whether_it_is_ready(redis_client: redis.Redis) -> None:
-    pipeline = FakePipeline(FakeReader(lag={("t", 0): 3, ("t", 1): 4}))
+    pipeline = FakePipeline(FakeReader(backlog=behind({("t", 0): 3, ("t", 1): 4})))
     heart = _heartbeat(redis_client, pipeline)
     async with heart:
         await _until(lambda: _said(redis_client, heart))

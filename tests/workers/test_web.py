@@ -9,16 +9,18 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from streamrec.config import WebSettings
 from streamrec.ranking import Explanation
 from streamrec.ranking.explain import explain_unknown
-from tests.workers.roles import FakePipeline, FakeReader, FakeRunner, role
+from tests.workers.roles import FakePipeline, FakeReader, FakeRunner, behind, role
 from workers.app import App
-from workers.lag import LagMetrics
+from workers.gauges import WorkerGauges
+from workers.health import Health
 from workers.parts import Role
-from workers.web import STALLED_S, add_pages
+from workers.watch import Dependency
+from workers.web import add_pages
 
 
 @dataclass
@@ -59,50 +61,43 @@ class Pages:
 
 def _pages(*roles: Role, exposition: Callable[[], bytes] = lambda: b"") -> Pages:
     pages = Pages()
-    add_pages(cast("App", pages), roles, exposition)
+    add_pages(cast("App", pages), roles, Health(roles, [], WebSettings()), exposition)
     return pages
 
 
-async def test_a_worker_lives_while_its_readers_poll_and_its_handlers_finish() -> None:
-    answer = await _pages(role("a", FakePipeline())).ask("/livez")
-    assert (answer.status, answer.body) == (200, {"live": True, "stalled": []})
-
-
-@pytest.mark.parametrize(
-    ("pipeline", "says"),
-    # Made when the test runs: a time taken at collection is minutes old by then.
-    [
-        (lambda: FakePipeline(FakeReader(alive=False)), "reader-x does not poll"),
-        (lambda: FakePipeline(FakeReader(polled_at=time.monotonic() - 2 * STALLED_S)), "reader-x does not poll"),
-        (lambda: FakePipeline(runner=FakeRunner(busy_since=time.monotonic() - 2 * STALLED_S)), "x has worked on one batch for"),
-    ],
-    ids=["ended", "hangs", "busy"],
-)
-async def test_what_stands_still_is_named_so_that_the_worker_is_restarted(pipeline: Callable[[], FakePipeline], says: str) -> None:
-    answer = await _pages(role("a", FakePipeline()), role("b", pipeline())).ask("/livez")
-    assert answer.status == 503
-    [stuck] = answer.body["stalled"]
-    assert stuck.startswith(says)
-
-
-async def test_a_worker_is_ready_when_all_readers_of_all_roles_are() -> None:
-    first, second, third = FakePipeline(), FakePipeline(), FakePipeline()
-    pages = _pages(role("a", first), role("b", second, third))
-    first.reader.ready.set()
-    second.reader.ready.set()
+async def test_pages_say_what_is_wrong_and_what_to_do() -> None:
+    pipeline = FakePipeline(runner=FakeRunner("embedder"))
+    pages = _pages(role("a", pipeline))
+    assert await pages.ask("/livez") == Answer(200, {"live": True, "problems": []})
     answer = await pages.ask("/readyz")
-    assert (answer.status, answer.body) == (503, {"ready": False, "waiting_for": ["b"]})
-    third.reader.ready.set()
-    assert (await pages.ask("/readyz")).status == 200
+    assert (answer.status, answer.body["ready"]) == (503, False)
+    [problem] = answer.body["problems"]
+    assert problem["what"].startswith("a: embedder has not joined")
+    assert "streamrec doctor" in problem["do"]
+    pipeline.reader.ready.set()
+    assert await pages.ask("/readyz") == Answer(200, {"ready": True, "problems": []})
+    pipeline.reader.alive = False
+    for path, green in (("/livez", "live"), ("/readyz", "ready")):
+        answer = await pages.ask(path)
+        assert (answer.status, answer.body[green], len(answer.body["problems"])) == (503, False, 1)
 
 
-async def test_metrics_tell_how_far_each_reader_is_behind() -> None:
+async def test_metrics_tell_how_far_each_reader_is_behind_and_what_a_worker_is_like() -> None:
     registry = CollectorRegistry()
-    roles = [role("a", FakePipeline(FakeReader(lag={("items.stock", 3): 7}), FakeRunner("availability")))]
-    registry.register(LagMetrics(roles))
+    lag = behind({("items.stock", 3): 7}, time.monotonic() - 100)
+    roles = [role("a", FakePipeline(FakeReader(backlog=lag, in_flight=2), FakeRunner("availability")), items=12)]
+    answering = Dependency("kafka", lambda: None)
+    answering.look()
+    registry.register(WorkerGauges(roles, [answering], Health(roles, [answering], WebSettings())))
     answer = await _pages(*roles, exposition=lambda: generate_latest(registry)).ask("/metrics")
     assert answer.content_type.startswith("text/plain")
-    assert b'streamrec_lag_records{partition="3",reader="availability",topic="items.stock"} 7.0' in answer.body
+    said = dict(line.rsplit(" ", 1) for line in answer.body.decode().splitlines() if not line.startswith("#"))
+    place = 'partition="3",reader="availability",topic="items.stock"'
+    assert said[f"streamrec_lag_records{{{place}}}"] == "7.0"
+    assert 100 <= float(said[f"streamrec_lag_seconds{{{place}}}"]) < 200
+    assert said['streamrec_in_flight_batches{reader="availability"}'] == "2.0"
+    assert said['streamrec_state{name="items",role="a"}'] == "12.0"
+    assert (said["streamrec_live"], said["streamrec_ready"]) == ("1.0", "0.0")
 
 
 async def test_why_is_answered_by_the_role_that_can() -> None:

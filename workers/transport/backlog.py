@@ -18,7 +18,7 @@ MOMENTS: Final = 64
 class _Partition:
     """One partition: up to where it is handled, and when its end was seen where."""
 
-    __slots__ = ("end", "handled", "seen")
+    __slots__ = ("end", "gap_s", "handled", "seen")
 
     def __init__(self, handled: int | None) -> None:
         #: The next offset that is not handled; None until anything is known.
@@ -26,6 +26,8 @@ class _Partition:
         self.end = -1
         #: (end, since when it is known), oldest first; only ends beyond ``handled``.
         self.seen: deque[tuple[int, float]] = deque()
+        #: How far two of them are apart at least; it grows with the wait.
+        self.gap_s = 0.0
 
     def reach(self, handled: int) -> None:
         self.handled = handled
@@ -36,9 +38,14 @@ class _Partition:
         if self.handled is None:
             self.handled = end  # nothing was delivered yet: what comes from now on is what we can know of
         self.end = max(self.end, end)
-        if self.end > (self.seen[-1][0] if self.seen else self.handled):
+        if not self.seen:
+            self.gap_s = 0.0
+            if self.end > self.handled:
+                self.seen.append((self.end, now_s))
+        elif self.end > self.seen[-1][0] and now_s - self.seen[-1][1] >= self.gap_s:
             self.seen.append((self.end, now_s))
         if len(self.seen) > MOMENTS:
+            self.gap_s = 2 * (self.seen[-1][1] - self.seen[0][1]) / MOMENTS
             self.seen = deque(moment for i, moment in enumerate(self.seen) if i % 2 == 0)
 
     @property

@@ -37,18 +37,27 @@ class Pipeline(Service):
         self._app = app
         self._channel = app.channel()
         self._event_loop: asyncio.AbstractEventLoop | None = None
+        #: Whether the agent took up its work and gave it up again, for liveness.
+        self.agent_ended = False
         self.reader = make_reader(self._deliver, self._failed)
         app.agent(self._channel, name=runner.name)(self._process)
 
     async def _process(self, batches: StreamT[RecordBatch]) -> None:
-        async for batch in batches:
-            await self.runner.run(batch)
-            self.reader.done(batch)
+        try:
+            async for batch in batches:
+                await self.runner.run(batch)
+                self.reader.done(batch)
+        finally:
+            self.agent_ended = True
 
     async def on_start(self) -> None:
         """Start reading."""
         self._event_loop = asyncio.get_running_loop()
         self.reader.start()
+
+    def stop_reading(self) -> None:
+        """Read no more; before ``stop``, so that all pipelines of a worker finish what they hold at the same time."""
+        self.reader.stop()
 
     async def on_stop(self) -> None:
         """Read no more, finish what is in flight, commit."""
