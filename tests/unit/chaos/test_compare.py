@@ -199,7 +199,7 @@ PLANTED: dict[str, tuple[str, str, Callable[[Played], object]]] = {
     "a pin has slipped": (
         "stale",
         "a pin that is not in its place",
-        lambda p: p.edit_list(keys.rec(p.user()), lambda ids: [*ids[1:], ids[0]]),
+        lambda p: p.edit_list(keys.rec(_pinned_to(p)), lambda ids: [*ids[1:], ids[0]]),
     ),
     "a fallback holds a removed item": (
         "stale",
@@ -217,6 +217,11 @@ PLANTED: dict[str, tuple[str, str, Callable[[Played], object]]] = {
     ),
     "the aggregator holds an older visit": ("stale", "a visit of another time", lambda p: _age(_met(p))),
 }
+
+
+def _pinned_to(p: Played) -> str:
+    [(_, item_id)] = p.truth.pinned(LATER)
+    return next(u for u, visitor in p.truth.visitors.items() if visitor.has_list and not visitor.must_not_see(item_id))
 
 
 def _bought_on_sale(p: Played) -> list[str]:
