@@ -5,6 +5,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 
 VENV := .venv
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 # Python.h is asked for because hnswlib is compiled while it is installed.
 SUITABLE := import ensurepip, pathlib, sys, sysconfig; sys.exit(sys.version_info < (3, 11) or not (pathlib.Path(sysconfig.get_path("include")) / "Python.h").exists())
@@ -17,7 +18,7 @@ PYTEST_ARGS ?=
 CI ?=
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo up test test-kafka test-data check format schemas bench clean
+.PHONY: help demo up test test-kafka test-data check format schemas bench bench-peers clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS=$$'\t' read -r target text; do printf '  %-12s %s\n' "$$target" "$$text"; done
@@ -75,6 +76,16 @@ bench: $(VENV)/.demo  ## Measure embedding, index, list and ranking throughput o
 	$(BIN)/streamrec bench lists
 	$(BIN)/streamrec bench rank
 
+# Bytewax has wheels up to Python 3.12 only.
+bench-peers: $(PEERS)/.peers  ## Install the engines beside which `streamrec bench transport` measures, into an environment of their own
+
+$(PEERS)/.peers: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m venv $(PEERS)
+	# Dependency groups are understood from pip 25.1 on.
+	$(PEERS)/bin/python -m pip install --quiet --no-input --disable-pip-version-check 'pip>=25.1'
+	$(PEERS)/bin/python -m pip install --quiet --no-input --disable-pip-version-check --group bench-peers
+	@touch $@
+
 clean:  ## Remove the environment and every cache
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -37,3 +38,36 @@ _bench("embed", "Texts embedded per second by the configured encoder.")
 _bench("index", "Searches per second, recall and churn of the vector index.")
 _bench("lists", "Lists and profiles written and read per second; needs nothing running.")
 _bench("rank", "Milliseconds to rank one visitor by batch size, and microseconds of the work around it.")
+
+
+@bench.command("transport")
+@click.option("--broker", type=click.Choice(["apache", "embedded"]), help="Default: Apache Kafka where Java and Maven are.")
+@click.option("--data", type=click.Path(path_type=Path), help="A data set with clicks; default: The Complete Journey's baskets.")
+@click.option("--messages", type=click.IntRange(1), default=1_000_000, show_default=True, help="Clicks in the topic.")
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Runs of each engine; they take turns.")
+@click.option("--latencies", type=click.IntRange(0), default=1000, show_default=True, help="Clicks of the latency run; 0: none.")
+@click.option("--engine", "engines", multiple=True, help="Only this one; may be repeated.")
+@click.option("--peers-python", type=click.Path(path_type=Path), help="The interpreter of `make bench-peers`.")
+@json_option
+def transport(as_json: bool, **choices: Any) -> None:
+    """Events per second from Kafka to a handler, beside Quix Streams, Bytewax, stock Faust and raw consume."""
+    from streamrec.bench.transport.compare import run
+
+    result = run(**choices, say=lambda what: click.echo(what, err=True))
+    if as_json:
+        emit(result)
+        return
+    names = list(result["rates"])
+    columns = ["engine", "events/s", "lowest", "highest", "ours is ×", "MiB", "messages"]
+    table(columns, [_row(result, name) for name in names])
+    p50, p99 = result["p50_ms_at_100"], result["p99_ms_at_100"]
+    click.echo(f"{result['data']} on {result['broker']}, {result['cores']} cores; at 100 events/s p50 {p50} ms, p99 {p99} ms")
+    for name, why in result["missing"].items():
+        click.echo(f"{name}: {why}")
+
+
+def _row(result: dict[str, Any], name: str) -> list[Any]:
+    lowest, highest = result["spread"].get(name, ["-", "-"])
+    ratio = result["ratios"].get(f"to_{name}")
+    shown = [result["rates"][name], lowest, highest, ratio, result["rss_mb"].get(name), result["messages"].get(name)]
+    return [name, *("-" if value is None else value for value in shown)]
