@@ -18,6 +18,8 @@ _FIELDS: Final = {
     "price": ("price", "list_price"),
     "stock": ("quantity",),
 }
+#: Items of a visitor's list, as shipped.
+LIST_SIZE: Final = 50
 #: The aggregator remembers so many newest visitors of an item.
 _MAX_TOUCHES: Final = 128
 
@@ -132,6 +134,10 @@ def _compare_list(key: str, visitor: Visitor, seen: SeenList, allowed: Set[str])
             yield Finding("stale", "an item on a list that must not be shown", key, None, item_id)
         elif visitor.must_not_see(item_id):
             yield Finding("stale", "an item on the list of somebody who has it", key, None, item_id)
+    # Far more may be shown than a list holds: one that ran short should have been made anew.
+    possible = len(allowed) - len(visitor.bought) - len(visitor.cart)
+    if len(seen.ids) < LIST_SIZE <= possible * 2 // 3:
+        yield Finding("stale", "a list that ran short", key, LIST_SIZE, len(seen.ids))
     if len(set(seen.ids)) < len(seen.ids):
         yield Finding("doubled", "an item twice on a list", key, None, sorted(seen.ids))
 

@@ -168,7 +168,7 @@ class World:
         steady = place < _STEADY
         item_id, item = self.items[place]
         if topic == STOCK:
-            return self._message(STOCK, item_id, {"quantity": rng.choice([3, 40] if steady else [0, 0, 1, 5, 40]), "ts": ts})
+            return self._message(STOCK, item_id, {"quantity": rng.choice([3, 40] if steady else [0, 0, 1, 2, 5, 9, 40]), "ts": ts})
         if topic == PRICE:
             price = round(rng.uniform(1, 50), rng.choice([0, 1, 2]))
             more = {"list_price": price + 1} if rng.random() < 0.3 else {}
