@@ -60,7 +60,7 @@ def behind(lag: dict[tuple[str, int], int], since_s: float | None = None) -> Bac
     """Return a backlog of so many records per partition, known since then (monotonic seconds; default: now)."""
     backlog = Backlog()
     for place, records in lag.items():
-        backlog.look(place, 10, 10 + records, time.monotonic() if since_s is None else since_s, in_flight=False)
+        backlog.look(place, 10, 10 + records, time.monotonic() if since_s is None else since_s)
     return backlog
 
 

@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from workers.transport.batch import Place
 
@@ -30,6 +30,9 @@ class _Partition:
         self.gap_s = 0.0
 
     def reach(self, handled: int) -> None:
+        if handled < (self.handled or 0):  # read again, or the topic was made anew: what we knew of its end may not hold
+            self.end = -1
+            self.seen.clear()
         self.handled = handled
         while self.seen and self.seen[0][0] <= handled:
             self.seen.popleft()
@@ -74,14 +77,18 @@ class Backlog:
                     partition = self._partitions[place] = _Partition(offset)
                 partition.reach(offset)
 
-    def look(self, place: Place, position: int, end: int, now_s: float, *, in_flight: bool) -> None:
-        """Hear where a reader stands: the next offset that it will deliver and the partition's end; negative: not known."""
+    def look(self, place: Place, position: int, end: int, now_s: float, held: Callable[[], int] | None = None) -> None:
+        """Hear where a reader stands: the next offset that it will deliver and the partition's end; negative: not known.
+
+        ``held`` returns the first offset that was delivered and is not done; None: there is none. It is called only where that is
+        not known from what was done before.
+        """
         with self._lock:
             partition = self._partitions.setdefault(place, _Partition(None))
-            if position >= 0 and not in_flight:
+            if position >= 0 and held is None:
                 partition.reach(position)
-            elif position >= 0 and (partition.handled is None or partition.handled >= position):
-                partition.handled = position - 1  # at least the last record that was delivered waits
+            elif position >= 0 and held is not None and (partition.handled is None or partition.handled >= position):
+                partition.reach(held())
             if end >= 0:
                 partition.see(end, now_s)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -215,6 +216,11 @@ class Reader(threading.Thread, ABC):
         with self._changed:
             return self._changed.wait_for(lambda: not self._in_flight, timeout_s)
 
+    def _first_held(self, place: Place) -> int:
+        taken = [one.offset for batch in self._in_flight for one in batch.records if (one.topic, one.partition) == place]
+        bad = [one.offset for batch in self._in_flight for one in batch.rejected if (one.topic, one.partition) == place]
+        return min([*taken, *bad], default=0)
+
     def _tell_left(self) -> None:
         with self._changed:
             batches = len(self._in_flight)
@@ -234,5 +240,5 @@ class Reader(threading.Thread, ABC):
             for p in places:
                 high = consumer.get_watermark_offsets(p, cached=True)[1]
                 place = (p.topic, p.partition)
-                self.backlog.look(place, p.offset, high, now, in_flight=place in flying)
+                self.backlog.look(place, p.offset, high, now, partial(self._first_held, place) if place in flying else None)
         self.backlog.keep([(p.topic, p.partition) for p in places])

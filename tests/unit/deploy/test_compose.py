@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from streamrec.cli.app import root
 from streamrec.config import Settings
 from streamrec.roles import ROLES
+from workers.shutdown import MARGIN_S
 
 REPOSITORY = Path(__file__).parents[3]
 DOCKERFILES = [REPOSITORY / "deploy" / "Dockerfile", REPOSITORY / "deploy" / "Dockerfile.gpu"]
@@ -74,7 +75,7 @@ def test_a_worker_waits_for_topics_and_redis_is_watched_and_comes_back(name: str
     assert service["restart"] == "unless-stopped"
     assert "/usr/local/lib/streamrec/healthcheck.py" in service["healthcheck"]["test"]
     drain_s = Settings.model_fields["kafka"].default.drain_timeout_s
-    assert float(service["stop_grace_period"].removesuffix("s")) > drain_s
+    assert float(service["stop_grace_period"].removesuffix("s")) > drain_s + MARGIN_S
 
 
 @pytest.mark.parametrize("name", ["kafka", "redis"])
