@@ -8,7 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from streamrec.lists.progress import RedisProgress
+from streamrec.lists.rebuilding import Rebuilding
 from workers.transport.group import GroupReader
+from workers.transport.history import HistoryReader
 from workers.transport.pipeline import Pipeline
 from workers.transport.replica import ReplicaReader
 from workers.transport.runner import Runner
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from streamrec.config import Settings
     from streamrec.observe import Observer
     from workers.app import App
-    from workers.transport.batch import Record
+    from workers.transport.batch import Place, Record
     from workers.transport.producer import Producer
     from workers.transport.reader import Reader
     from workers.transport.stamps import Unstamped
@@ -107,6 +109,21 @@ class Parts:
     ) -> Pipeline:
         """Return a pipeline that reads all of ``topics`` from their beginning on."""
         return self._pipeline(ReplicaReader, name, topics, handler, core, max_batch=max_batch, buries=buries)
+
+    def history(
+        self,
+        name: str,
+        topics: Collection[str],
+        handler: Handler,
+        core: ThreadPoolExecutor,
+        *,
+        owned: Callable[[], frozenset[Place]],
+        after: Sequence[threading.Event],
+        max_batch: int,
+    ) -> Pipeline:
+        """Return a pipeline that reads of ``topics`` again what `streamrec rebuild` asks for and is ``owned`` by this worker."""
+        make = partial(HistoryReader, plans=Rebuilding(self.redis), owned=owned)
+        return self._pipeline(make, name, topics, handler, core, after=after, max_batch=max_batch, buries=())
 
     def freshness(self, records: Sequence[Record]) -> None:
         """Tell the observer how old each record was when its effect became visible."""

@@ -11,6 +11,7 @@ from streamrec.embedding import load_encoder
 from streamrec.events import Campaign, Event, ItemNeighbours, ItemVector, encode
 from streamrec.events.topics import CAMPAIGNS, CATALOG, CLICKS, NEIGHBOURS, PAIRS, PRICE, STOCK, VECTORS
 from streamrec.lists.continuity import Continuity
+from streamrec.lists.forgotten import ForgottenVisitors
 from streamrec.lists.item_lists import RedisListStore
 from streamrec.lists.matrix import ListMatrix
 from streamrec.lists.redis_visitors import RedisVisitorStore
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 #: Vectors applied at once: adding them takes the core thread from the visitors for some 50 ms.
 VECTOR_BATCH = 128
+#: Events of long ago taken at once: visitors of now wait behind it, some 40 ms where each of them lacks a list.
+HISTORY_BATCH = 64
 #: Of each sweep's interval, how long lists are repaired and item lists made.
 UPKEEP_S, FALLBACKS_S = 0.025, 0.005
 
@@ -71,8 +74,18 @@ class Recommender:
         # Without the shop's state there is nothing to rank: events wait until the replicas have caught up.
         # Kafka keeps events for days only, and profiles would come back without a bound in time: that is for `streamrec rebuild`.
         visits = parts.group(RECOMMENDER, GROUPS[RECOMMENDER], self.visit, self.core, after=after, unstamped="committed")
-        self.pipelines = [shop, vectors, visits]
         self.visits_reader = cast("GroupReader", visits.reader)
+        history = parts.history(
+            "recommender-history",
+            GROUPS[RECOMMENDER],
+            self.recall,
+            self.core,
+            owned=lambda: self.visits_reader.owned,
+            after=after,
+            max_batch=HISTORY_BATCH,
+        )
+        self.pipelines = [shop, vectors, visits, history]
+        self.forgotten = ForgottenVisitors(parts.redis)
         self.adopted: frozenset[Place] = frozenset()
         share = PartitionShare(self.visits_reader, partitions(settings.kafka)[CLICKS])
         observer, clock = parts.observer, parts.clock
@@ -97,6 +110,13 @@ class Recommender:
         """Take visitors' events."""
         self.visits.update([(r.key, cast("Event", r.value)) for r in records])
         self.parts.freshness(records)
+
+    def recall(self, records: Sequence[Record]) -> None:
+        """Take visitors' events again, but of those who wished to be forgotten."""
+        events = [(r.key, cast("Event", r.value)) for r in records]
+        # Clocks of senders may be ahead of ours by so much: in doubt the wish counts.
+        kept = self.forgotten.without(events, self.parts.settings.max_future_ms)
+        self.upkeep.refresh(self.visits.recall(kept))
 
     def take_shop(self, records: Sequence[Record]) -> None:
         """Take facts and campaigns, and repair the lists that they touch."""

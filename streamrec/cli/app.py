@@ -26,6 +26,7 @@ _VERBS: Final = {
     "why": "why:why",
     "dlq": "dlq:dlq",
     "forget": "forget:forget",
+    "rebuild": "rebuild:rebuild",
     "doctor": "doctor:doctor",
     "replay": "run:replay",
     "bench": "bench:bench",

@@ -15,8 +15,12 @@ from streamrec.cli.parts import Parts, pass_parts
 def forget(parts: Parts, user_id: str, as_json: bool) -> None:
     """Delete a visitor's profile and lists, with proof.
 
-    The visitor's messages stay in Kafka until their topics' retention is over, and are not read again by running workers.
+    The visitor's messages stay in Kafka until their topics' retention is over. Running workers do not read them again, and
+    `streamrec rebuild` passes over them as long as Redis keeps the note of this wish (a digest of the id); after Redis came back
+    empty, forget again those who asked for it.
     """
+    # First, so that a rebuild that is under way cannot bring them back.
+    parts.forgotten.note(user_id, parts.clock.now_ms())
     forgotten = parts.visitors.forget(user_id)
     if as_json:
         emit({"user": user_id, "deleted": forgotten.deleted, "remaining": list(forgotten.remaining)})

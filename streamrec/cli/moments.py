@@ -29,6 +29,21 @@ class Moment(click.ParamType):
             self.fail(f"{value!r} is no moment; write now, +2h, -30m, 1767225600000 or 2026-01-01T00:00:00Z", param, ctx)
 
 
+class Span(click.ParamType):
+    """A length of time: ``7d``, ``12h``, ``30m``, ``90s``."""
+
+    name = "span"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return milliseconds."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d+)(ms|s|m|h|d)", value)
+        if not found:
+            self.fail(f"{value!r} is no length of time; write 7d, 12h, 30m or 90s", param, ctx)
+        return int(found[1]) * _UNITS_MS[found[2]]
+
+
 def parse(now_ms: int, text: str) -> int:
     """Return the moment in milliseconds since the epoch. Raises ValueError.
 

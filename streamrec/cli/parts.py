@@ -14,13 +14,14 @@ from streamrec.clock import Clock, SystemClock
 from streamrec.errors import BrokerUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from types import TracebackType
 
     import redis
 
     from streamrec.client import Storefront
     from streamrec.config import KafkaSettings, Settings
+    from streamrec.lists.forgotten import ForgottenVisitors
     from streamrec.lists.visitors import VisitorStore
 
 
@@ -78,6 +79,10 @@ class Broker(Protocol):
         """Return how many messages of each (topic, partition) the group has not committed."""
         ...
 
+    def history(self, topics: Collection[str], since_ms: int) -> Mapping[tuple[str, int], tuple[int, int]]:
+        """Return, per (topic, partition), the first offset sent at ``since_ms`` or later, and the end."""
+        ...
+
     def dead_letters(self) -> Iterator[Letter]:
         """Yield every dead letter, oldest first."""
         ...
@@ -110,6 +115,12 @@ class KafkaBroker:
         from workers.transport import admin
 
         return admin.lag(self._kafka, group, topics)
+
+    def history(self, topics: Collection[str], since_ms: int) -> Mapping[tuple[str, int], tuple[int, int]]:
+        """Return, per (topic, partition), the first offset sent at ``since_ms`` or later, and the end."""
+        from workers.transport.history import history
+
+        return history(self._kafka, topics, since_ms)
 
     def dead_letters(self) -> Iterator[Letter]:
         """Yield every dead letter, oldest first."""
@@ -164,6 +175,13 @@ class Parts:
         from streamrec.lists.redis_visitors import RedisVisitorStore
 
         return RedisVisitorStore(self.redis)
+
+    @cached_property
+    def forgotten(self) -> ForgottenVisitors:
+        """Who was forgotten when."""
+        from streamrec.lists.forgotten import ForgottenVisitors
+
+        return ForgottenVisitors(self.redis)
 
     def fetch(self, url: str) -> tuple[int, bytes]:
         """Ask a worker's web server; return the status and the body. Raises OSError."""

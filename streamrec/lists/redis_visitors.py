@@ -58,6 +58,10 @@ class RedisVisitorStore:
         ]
         return [bool(answer) for answer in run(self._client, commands, "replacing lists")]
 
+    def listed(self, user_ids: Sequence[str]) -> list[bool]:
+        """Tell for each visitor whether their home list stands."""
+        return [bool(n) for n in run(self._client, [("EXISTS", keys.rec(user_id)) for user_id in user_ids], "looking for lists")]
+
     def forget(self, user_id: str) -> Forgotten:
         """Delete the profile and every list of a visitor; walks the whole key space, because placements are anyone's names."""
         # The profile goes first: from then on no commit of an older profile can succeed.

@@ -66,6 +66,10 @@ class VisitorStore(Protocol):
         """
         ...
 
+    def listed(self, user_ids: Sequence[str]) -> list[bool]:
+        """Tell for each visitor whether their home list stands."""
+        ...
+
     def forget(self, user_id: str) -> Forgotten:
         """Delete the profile and every list of a visitor and look whether anything is left."""
         ...
@@ -121,6 +125,10 @@ class MemoryVisitorStore:
             return False
         mine[one.placement] = pack(one.ranked)
         return True
+
+    def listed(self, user_ids: Sequence[str]) -> list[bool]:
+        """Tell for each visitor whether their home list stands."""
+        return [keys.HOME in self._lists.get(user_id, {}) for user_id in user_ids]
 
     def forget(self, user_id: str) -> Forgotten:
         """Delete the profile and every list of a visitor."""

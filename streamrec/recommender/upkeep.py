@@ -96,6 +96,10 @@ class Upkeep:
             found += 1
         return found
 
+    def refresh(self, users: Iterable[str]) -> None:
+        """Rank the lists of these visitors again, in the background; those that are not known here are left alone."""
+        self._mark(user_id for user_id in users if user_id in self._matrix)
+
     def reconcile(self) -> None:
         """Agree again with a store that lost data: known are the lists that stand there, as they stand.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from streamrec.candidates import activities
@@ -34,6 +35,17 @@ class Outbox(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """Which visitors get their list otherwise than by a new event."""
+
+    #: Their list stands and stays; ``later`` is who would have got another.
+    kept: Set[str] = frozenset()
+    #: Their list is missing, and is made without a new event too.
+    missing: Set[str] = frozenset()
+    later: dict[str, None] = field(default_factory=dict)
+
+
 class Visits:
     """Applies events to profiles and refreshes lists: all events that a visitor has in a batch cause one refresh.
 
@@ -63,18 +75,31 @@ class Visits:
 
     def update(self, events: Sequence[tuple[str, Event]]) -> None:
         """Take (user id, event) pairs in their order. Raises StoreUnavailable; taking them again is then safe."""
-        pending: dict[str, list[Event]] = {}
-        for user_id, event in events:
-            pending.setdefault(user_id, []).append(event)
+        self._take(_by_visitor(events), _Listing())
+
+    def recall(self, events: Sequence[tuple[str, Event]]) -> list[str]:
+        """Take events of long ago again; return the visitors whose profile changed and whose list, that stands, did not yet.
+
+        Every visitor who did something has a list then. One that stands is left to upkeep, which ranks it once for many batches of
+        history. Raises StoreUnavailable; taking them again is then safe.
+        """
+        pending = _by_visitor(events)
+        stand = self._store.listed(list(pending))
+        standing = {user_id for user_id, stands in zip(pending, stand, strict=True) if stands}
+        listing = _Listing({user_id for user_id in standing if user_id in self._matrix}, pending.keys() - standing)
+        self._take(pending, listing)
+        return list(listing.later)
+
+    def _take(self, pending: dict[str, list[Event]], listing: _Listing) -> None:
         self._in_doubt = self._in_doubt.intersection(pending)  # a batch is repeated until it is done
         for _ in range(_ATTEMPTS):
-            pending = self._attempt(pending)
+            pending = self._attempt(pending, listing)
             if not pending:
                 return
         msg = f"{len(pending)} visitors are written by another worker at the same time; try again when the rebalance is over"
         raise StoreUnavailable(msg)
 
-    def _attempt(self, pending: dict[str, list[Event]]) -> dict[str, list[Event]]:
+    def _attempt(self, pending: dict[str, list[Event]], listing: _Listing) -> dict[str, list[Event]]:
         """Return the events of the visitors that somebody else wrote in between."""
         profiles = dict(zip(pending, self._store.load(list(pending)), strict=True))
         told: list[tuple[str, ItemActivity]] = []
@@ -83,14 +108,17 @@ class Visits:
         for user_id, events in pending.items():
             profile = profiles[user_id]
             new = [event for event in events if self._apply(user_id, profile, event, told)]
-            if new:
-                changed.append(user_id)
             # Being shown something is no reason to move the list under the visitor's eyes.
-            if any(not isinstance(event, Impressions) for event in new):
-                relisted.append(user_id)
-            elif not new and user_id in self._in_doubt:
-                # Written already, without an answer. Written again, so that the list that stands is one that we know.
+            due = any(not isinstance(event, Impressions) for event in new)
+            # Written already, without an answer. Written again, so that the list that stands is one that we know.
+            again = not new and user_id in self._in_doubt
+            lacking = user_id in listing.missing and bool(profile.latest_ts)
+            if due and user_id in listing.kept:
+                listing.later[user_id] = None
+                due = False
+            if new or again or lacking:
                 changed.append(user_id)
+            if due or again or lacking:
                 relisted.append(user_id)
         if not changed:
             return {}
@@ -125,3 +153,10 @@ class Visits:
         self._matrix.put(listed, [rankings[user_id] for user_id in listed], now_ms)
         self._observer.count("lists_pushed", "visit", len(listed))
         return {user_id: pending[user_id] for user_id, ok in zip(changed, written, strict=True) if not ok}
+
+
+def _by_visitor(events: Sequence[tuple[str, Event]]) -> dict[str, list[Event]]:
+    pending: dict[str, list[Event]] = {}
+    for user_id, event in events:
+        pending.setdefault(user_id, []).append(event)
+    return pending
