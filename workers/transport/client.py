@@ -66,7 +66,11 @@ def reader(kafka: KafkaSettings, group: str) -> dict[str, str | int | float | bo
         "fetch.wait.max.ms": kafka.fetch_wait_max_ms,
         # A consumer that found nothing asks again at once: half a second of back-off would be half a second of staleness.
         "fetch.queue.backoff.ms": kafka.fetch_wait_max_ms,
+        # What is fetched ahead needs some 500 bytes per message besides its own, and a fetch is measured while it is compressed:
+        # librdkafka's defaults (100,000 messages, 1 MiB per partition) made a worker grow by 230 MB under a burst of clicks.
+        "queued.min.messages": 10_000,
         "queued.max.messages.kbytes": 16_384,
+        "fetch.message.max.bytes": 131_072,
         "enable.partition.eof": False,
     } | extra(kafka)
 
