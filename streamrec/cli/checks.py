@@ -148,9 +148,7 @@ def _model(examination: Examination) -> _Findings:
 def _workers(examination: Examination) -> _Findings:
     workers = living_workers(examination.parts.redis)
     for worker in workers:
-        state = (
-            "ready" if worker.ready else "not ready yet: it joins its groups or catches up; look again in a moment, then at its log"
-        )
+        state = "ready" if worker.ready else "not ready yet: /readyz there says why and what to do"
         yield worker.ready, f"{worker.id} ({', '.join(worker.roles)}) at {worker.url or '-'}: {state}, heard {when(worker.at)} UTC"
     absent = [role for role in ROLES if not any(role in worker.roles for worker in workers)]
     if absent:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from mode import Service
 
 if TYPE_CHECKING:
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
     from workers.transport.batch import RecordBatch
     from workers.transport.reader import Reader
     from workers.transport.runner import Runner
+
+log = structlog.get_logger(__name__)
+
+#: Beyond ``drain_timeout_s``: for the last commit and for leaving the group, which a broker that hangs does not answer.
+LEAVE_S: Final = 5.0
 
 
 class Pipeline(Service):
@@ -39,6 +46,8 @@ class Pipeline(Service):
         self._event_loop: asyncio.AbstractEventLoop | None = None
         #: Whether the agent took up its work and gave it up again, for liveness.
         self.agent_ended = False
+        #: When its reader must have left (monotonic seconds); None until it is asked to.
+        self._end_by: float | None = None
         self.reader = make_reader(self._deliver, self._failed)
         app.agent(self._channel, name=runner.name)(self._process)
 
@@ -58,11 +67,19 @@ class Pipeline(Service):
     def stop_reading(self) -> None:
         """Read no more; before ``stop``, so that all pipelines of a worker finish what they hold at the same time."""
         self.reader.stop()
+        if self._end_by is None:
+            self._end_by = time.monotonic() + self.reader.kafka.drain_timeout_s + LEAVE_S
 
     async def on_stop(self) -> None:
         """Read no more, finish what is in flight, commit."""
-        self.reader.stop()
-        await asyncio.to_thread(self.reader.join, self.reader.kafka.drain_timeout_s + 5.0)
+        self.stop_reading()
+        assert self._end_by is not None
+        if self.reader.ident is not None:
+            await asyncio.to_thread(self.reader.join, max(self._end_by - time.monotonic(), 0.0))
+        if self.reader.is_alive():
+            log.warning(
+                "did not leave in time, its last commit may be missing: what it covers is done again", reader=self.reader.name
+            )
 
     def _deliver(self, batch: RecordBatch) -> None:
         assert self._event_loop is not None
