@@ -107,6 +107,26 @@ async def test_a_handler_that_bears_nothing_crashes_loudly_and_buries_nothing(co
     assert outbox.sent == []
 
 
+async def test_a_handler_that_bears_nothing_crashes_as_loudly_when_records_come_one_by_one(core: ThreadPoolExecutor) -> None:
+    """On a quiet topic a broken handler would bury all of it otherwise."""
+    handler, outbox = Handler(unbearable=["k0"]), Outbox()
+    runner, _ = _runner(handler, core, outbox)
+    for _ in range(MANY):
+        await runner.run(_batch(1))
+    with pytest.raises(ValueError, match="cannot bear it"):
+        await runner.run(_batch(1))
+    assert len(outbox.sent) == MANY
+
+
+async def test_a_record_that_is_handled_gives_the_handler_credit_again(core: ThreadPoolExecutor) -> None:
+    handler, outbox = Handler(unbearable=["k0"]), Outbox()
+    runner, _ = _runner(handler, core, outbox)
+    for _ in range(MANY):
+        for n in (1, 2):
+            await runner.run(_batch(n))
+    assert len(outbox.sent) == 2 * MANY
+
+
 async def test_a_batch_waits_while_a_store_is_away_and_skips_nothing(core: ThreadPoolExecutor) -> None:
     handler, outbox = Handler(away=3), Outbox()
     runner, observer = _runner(handler, core, outbox)

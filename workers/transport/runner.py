@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 #: Redis or Kafka away: try again, at first soon, then every few seconds, for as long as it takes. Nothing is skipped meanwhile.
 FIRST_RETRY_S, LAST_RETRY_S = 0.05, 3.0
 
-#: If every one of more records than this cannot be handled, the records are not to blame.
+#: If more records than this cannot be handled and none between them can, in one batch or several, the records are not to blame.
 MANY = 8
 
 T = TypeVar("T", "Record", "Rejected")
@@ -60,6 +60,8 @@ class Runner:
         self._clock = clock
         self._observer = observer
         self._buries = buries
+        #: How many records were buried since one was handled.
+        self._in_vain = 0
         #: Since when the handler works on what it was given last, for liveness (monotonic seconds); None while it does not work.
         self.busy_since: float | None = None
         #: What is waited for, in the words of the error; empty while nothing is.
@@ -103,10 +105,12 @@ class Runner:
     def _handle(self, records: Sequence[Record]) -> None:
         start = time.perf_counter()
         unbearable = self._sift(records)
-        if len(unbearable) == len(records) > MANY:
+        in_vain = self._in_vain + len(records) if len(unbearable) == len(records) else 0
+        if in_vain > MANY:
             raise unbearable[0][1]  # not the data but the handler is broken: crash loudly, commit nothing
         letters = [Rejected(r.topic, r.partition, r.offset, r.raw_key, r.raw, self._reason(e)) for r, e in unbearable]
         self._bury(letters, "handler")
+        self._in_vain = in_vain
         for topic, n in Counter(record.topic for record in records).items():
             self._observer.count("records", topic, n)
         self._observer.took(self.name, time.perf_counter() - start)
