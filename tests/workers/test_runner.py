@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from structlog.testing import capture_logs
+from structlog.testing import capture_logs
 
 from streamrec.clock import ManualClock
 from streamrec.errors import BrokerUnavailable, StoreUnavailable
@@ -47,6 +50,13 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner_module, "FIRST_RETRY_S", 0.001)
 
 
+@pytest.fixture(autouse=True)
+def _unread() -> Iterator[None]:
+    """Render no log lines: a traceback with all its variables takes a second."""
+    with capture_logs():
+        yield
+
+
 def _batch(n: int, bad: Sequence[int] = ()) -> RecordBatch:
     return build_batch(
         [message(STOCK, i, f"k{i}".encode(), b"{" if i in bad else b'{"quantity":1,"ts":%d}' % NOW) for i in range(n)], NOW, 0
@@ -85,6 +95,38 @@ async def test_invalid_records_become_dead_letters_before_the_others_are_handled
     assert (topic, key, value, headers[TOPIC], headers[OFFSET]) == (DEAD_LETTERS, b"k1", b"{", STOCK.encode(), b"1")
     assert observer.counts["records", STOCK] == 3
     assert observer.counts["rejected", STOCK] == 1
+    assert observer.counts["dead_letters", "invalid"] == 1
+    assert observer.sizes == [("h", 4)]
+
+
+async def test_log_lines_hold_a_records_coordinates_and_never_its_key(core: ThreadPoolExecutor) -> None:
+    """A key of the events' topics is a visitor's id."""
+    handler = Handler(unbearable=["k2"], away=1)
+    runner, observer = _runner(handler, core, Outbox())
+    with capture_logs() as lines:
+        await runner.run(_batch(3, bad=[0]))
+    assert [line["event"] for line in lines] == ["rejected", "unavailable", "unbearable", "rejected"]
+    assert [(line["handler"], line["topic"], line["partition"], line["offset"]) for line in lines] == [
+        ("h", STOCK, 0, offset) for offset in (0, 1, 2, 2)
+    ]
+    assert [line.get("cause") for line in lines] == ["invalid", None, None, "handler"]
+    assert not any("k0" in str(line) or "k2" in str(line) for line in lines)
+    assert (observer.counts["dead_letters", "invalid"], observer.counts["dead_letters", "handler"]) == (1, 1)
+
+
+async def test_a_handler_that_waits_for_a_store_says_so_and_does_not_count_as_hanging(core: ThreadPoolExecutor) -> None:
+    handler = Handler(away=10**6)
+    runner, observer = _runner(handler, core, Outbox())
+    running = asyncio.create_task(runner.run(_batch(1)))
+    async with asyncio.timeout(30):
+        while not observer.counts["retries", "h"]:
+            await asyncio.sleep(0.001)
+    assert runner.waits_for == "away"
+    handler._away = 1
+    async with asyncio.timeout(30):
+        await running
+    assert (runner.waits_for, runner.busy_since) == ("", None)
+    assert handler.handled == ["k0"]
 
 
 async def test_a_record_that_the_handler_cannot_bear_is_buried_alone_and_order_is_kept(core: ThreadPoolExecutor) -> None:
@@ -137,9 +179,10 @@ async def test_a_batch_waits_while_a_store_is_away_and_skips_nothing(core: Threa
 
 async def test_a_dead_letter_is_sent_again_until_kafka_has_it(core: ThreadPoolExecutor) -> None:
     outbox = Outbox(failures=2)
-    runner, _ = _runner(Handler(), core, outbox)
+    runner, observer = _runner(Handler(), core, outbox)
     await runner.run(_batch(2, bad=[0, 1]))
     assert [key for _, key, _, _ in outbox.sent] == [b"k0", b"k1"] * 3
+    assert observer.counts["rejected", STOCK] == 2  # each counts once, however often it was sent
 
 
 async def test_who_reads_a_topic_beside_another_leaves_its_invalid_records_to_that_one(core: ThreadPoolExecutor) -> None:
