@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from structlog.testing import capture_logs
-from structlog.testing import capture_logs
 
 from streamrec.clock import ManualClock
 from streamrec.errors import BrokerUnavailable, StoreUnavailable
