@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ from structlog.testing import CapturingLogger
 
 from streamrec.observe import Memory, Observer, Silence
 from streamrec.observing import Both, LogObserver, PrometheusObserver, configure_logging
+from streamrec.observing.counters import COUNTERS
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +41,7 @@ def test_an_observer_takes_whatever_it_is_told(observer: Observer) -> None:
         observer.count(name, "", 0)
         observer.count(name, "x", -1)
         observer.took(name, 0.0)
+        observer.size(name, 0)
     observer.fresh("events.clicks", -5.0)
     observer.fresh("", 1e12)
 
@@ -49,6 +52,8 @@ def test_both_tells_each_of_its_observers_the_same() -> None:
     both.count("records", "events.clicks", 3)
     both.fresh("soldout", 12.0)
     both.took("rank", 0.5)
+    both.size("rank", 7)
+    assert one.sizes == two.sizes == [("rank", 7)]
     assert one.counts == two.counts == {("records", "events.clicks"): 3}
     assert one.ages == two.ages == [("soldout", 12.0)]
     assert one.times == two.times == [("rank", 0.5)]
@@ -61,12 +66,20 @@ def test_prometheus_shows_counts_freshness_and_work() -> None:
     observer.count("lists_pushed", "home", 2)
     observer.fresh("soldout", 40.0)
     observer.took("rank", 0.002)
+    observer.size("rank", 7)
     text = observer.exposition().decode()
     assert 'streamrec_records_total{kind="events.clicks"} 6.0' in text
     assert 'streamrec_lists_pushed_total{kind="home"} 2.0' in text
     assert 'streamrec_freshness_seconds_bucket{kind="soldout",le="0.05"} 1.0' in text
     assert 'streamrec_freshness_seconds_bucket{kind="soldout",le="0.02"} 0.0' in text
     assert 'streamrec_work_seconds_count{name="rank"} 1.0' in text
+    assert 'streamrec_batch_records_sum{name="rank"} 7.0' in text
+
+
+def test_what_can_be_counted_is_in_the_exposition_before_it_happens() -> None:
+    """An alert on a counter that does not exist yet would stay silent."""
+    text = PrometheusObserver().exposition().decode()
+    assert all(f"# HELP streamrec_{name}_total {told}" in text for name, told in COUNTERS.items())
 
 
 def test_prometheus_stays_bounded_over_ten_times_as_many_kinds() -> None:
@@ -112,6 +125,18 @@ def test_a_json_line_holds_time_level_message_and_fields() -> None:
     line = json.loads(stream.getvalue())
     assert line.pop("timestamp").endswith("Z")
     assert line == {"level": "info", "logger": "ours", "message": "started", "role": "embedder", "items": 3}
+
+
+def test_every_line_says_whose_it_is_whatever_thread_it_comes_from() -> None:
+    stream = io.StringIO()
+    configure_logging(stream=stream, worker="w-1", roles=["embedder"])
+    thread = threading.Thread(target=structlog.get_logger("ours").info, args=["from a thread"], kwargs={"offset": 3})
+    thread.start()
+    thread.join()
+    logging.getLogger("librdkafka").warning("from a library")
+    ours, theirs = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert (ours["worker"], ours["roles"], ours["offset"]) == ("w-1", ["embedder"], 3)
+    assert (theirs["worker"], theirs["message"]) == ("w-1", "from a library")
 
 
 def test_what_libraries_log_comes_out_in_the_same_form_once() -> None:
