@@ -58,7 +58,7 @@ def transport(as_json: bool, **choices: Any) -> None:
         emit(result)
         return
     names = list(result["rates"])
-    columns = ["engine", "events/s", "lowest", "highest", "ours is ×", "MiB", "messages"]
+    columns = ["engine", "events/s", "lowest", "highest", "ours is ×", "CPU µs", "MiB", "messages"]
     table(columns, [_row(result, name) for name in names])
     p50, p99 = result["p50_ms_at_100"], result["p99_ms_at_100"]
     click.echo(f"{result['data']} on {result['broker']}, {result['cores']} cores; at 100 events/s p50 {p50} ms, p99 {p99} ms")
@@ -69,5 +69,5 @@ def transport(as_json: bool, **choices: Any) -> None:
 def _row(result: dict[str, Any], name: str) -> list[Any]:
     lowest, highest = result["spread"].get(name, ["-", "-"])
     ratio = result["ratios"].get(f"to_{name}")
-    shown = [result["rates"][name], lowest, highest, ratio, result["rss_mb"].get(name), result["messages"].get(name)]
-    return [name, *("-" if value is None else value for value in shown)]
+    measured = [result[measure].get(name) for measure in ("cpu_us", "rss_mb", "messages")]
+    return [name, *("-" if value is None else value for value in [result["rates"][name], lowest, highest, ratio, *measured])]

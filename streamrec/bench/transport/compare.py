@@ -96,6 +96,7 @@ def _figures(chosen: Sequence[Engine], runs: dict[str, list[Result]]) -> dict[st
         "rates": {engine.name: round(median(rates[engine.name])) if engine.name in rates else None for engine in chosen},
         "spread": {name: [round(min(found)), round(max(found))] for name, found in rates.items()},
         "ratios": {f"to_{name}": _ratio(ours, rates.get(name, [])) for name in others},
+        "cpu_us": {name: round(median(result.cpu_us for result in results), 2) for name, results in runs.items() if results},
         "rss_mb": {name: round(max(result.rss_mb for result in results)) for name, results in runs.items() if results},
         "settings": {engine.name: engine.settings for engine in chosen},
         "versions": {name: results[0].versions for name, results in runs.items() if results},

@@ -42,6 +42,8 @@ class Result(msgspec.Struct, frozen=True):
 
     messages: int
     per_s: float
+    #: Processor time of all threads per message, microseconds; a busy machine changes it less than it changes ``per_s``.
+    cpu_us: float
     #: The largest memory that the process had, MiB.
     rss_mb: float
     versions: dict[str, str]
@@ -64,7 +66,7 @@ class Tally:
         self._job = task
         self._packages = packages
         self._done = done
-        self._begun = 0.0
+        self._begun = self._cpu_begun = 0.0
         self._uncounted = 0
         self._ages: list[float] = []
         self.seen = 0
@@ -72,7 +74,7 @@ class Tally:
     def count(self, n: int) -> None:
         """Take ``n`` messages; those beyond the job's number are not looked at."""
         if self._begun == 0.0:
-            self._begun, self._uncounted = time.perf_counter(), n
+            self._begun, self._cpu_begun, self._uncounted = time.perf_counter(), time.process_time(), n
         before, self.seen = self.seen, self.seen + n
         if before < self._job.messages <= self.seen:
             self._write(time.perf_counter() - self._begun)
@@ -88,9 +90,11 @@ class Tally:
             self._write(time.perf_counter() - self._begun)
 
     def _write(self, seconds: float) -> None:
+        counted = self.seen - self._uncounted
         result = Result(
             messages=self.seen or len(self._ages),
-            per_s=(self.seen - self._uncounted) / seconds if seconds else 0.0,
+            per_s=counted / seconds,
+            cpu_us=(time.process_time() - self._cpu_begun) / counted * 1e6 if counted else 0.0,
             rss_mb=_largest_rss_mb(),
             versions={"python": sys.version.split()[0]} | {name: _version(name) for name in self._packages},
             ages_ms=tuple(self._ages),
