@@ -5,8 +5,9 @@ For demos, tests and benches. Every child dies with its parent, however the pare
 
 from streamrec.local.broker import LocalBroker
 from streamrec.local.kafka import LocalKafka
+from streamrec.local.kafka_security import KafkaSecurity
 from streamrec.local.redis import LocalRedis
 from streamrec.local.stack import LocalStack
 from streamrec.local.worker import WorkerProcess
 
-__all__ = ["LocalBroker", "LocalKafka", "LocalRedis", "LocalStack", "WorkerProcess"]
+__all__ = ["KafkaSecurity", "LocalBroker", "LocalKafka", "LocalRedis", "LocalStack", "WorkerProcess"]

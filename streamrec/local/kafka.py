@@ -13,6 +13,7 @@ from streamrec.errors import LocalStackError
 from streamrec.local.broker import answers_kafka
 from streamrec.local.child import Child
 from streamrec.local.kafka_jars import java, kafka_jars
+from streamrec.local.kafka_security import KafkaSecurity
 from streamrec.local.ports import HOST, free_port, must_be_free
 from streamrec.local.workspace import Workspace
 
@@ -24,10 +25,13 @@ class LocalKafka:
     """Apache Kafka on a loopback port, as a context manager.
 
     Unlike the embedded broker it keeps topics, records and offsets over ``kill`` and ``restart``; they go with ``stop``.
+    With ``security`` clients must say who they are.
     """
 
-    def __init__(self, *, port: int | None = None, log_path: Path | None = None) -> None:
+    def __init__(self, *, port: int | None = None, log_path: Path | None = None, security: KafkaSecurity | None = None) -> None:
         self.port = port or 0
+        self._security = security
+        self._internal_port = 0
         self._log_path = log_path
         self._controller_port = 0
         self._workspace: Workspace | None = None
@@ -37,6 +41,11 @@ class LocalKafka:
     def bootstrap(self) -> str:
         """``host:port`` for Kafka clients."""
         return f"{HOST}:{self.port}"
+
+    @property
+    def internal_bootstrap(self) -> str:
+        """``host:port`` where nobody is asked: with ``security`` the administrator's own listener."""
+        return f"{HOST}:{self._internal_port}" if self._security else self.bootstrap
 
     @property
     def pid(self) -> int | None:
@@ -53,12 +62,14 @@ class LocalKafka:
             self._workspace = Workspace()
             self.port = self.port or free_port()
             self._controller_port = free_port()
+            self._internal_port = free_port()
             self._format()
         if self._child is None:
             self._child = Child("Apache Kafka", self._log_path or self._workspace.path / "kafka.log")
         must_be_free(self.port)
         self._child.start([*self._java(), *_HEAP, "kafka.Kafka", str(self._properties)])
-        self._child.wait_until(lambda: answers_kafka(self.port), timeout_s, "answering Kafka requests")
+        asked = self._internal_port if self._security else self.port
+        self._child.wait_until(lambda: answers_kafka(asked), timeout_s, "answering Kafka requests")
         return self
 
     def stop(self) -> None:
@@ -111,13 +122,11 @@ class LocalKafka:
     def _settings(self) -> dict[str, str | int]:
         controller = f"{HOST}:{self._controller_port}"
         return {
+            **self._listeners(controller),
             "process.roles": "broker,controller",
             "node.id": 1,
             "controller.quorum.voters": f"1@{controller}",
-            "listeners": f"CLIENTS://{self.bootstrap},CONTROLLER://{controller}",
-            "listener.security.protocol.map": "CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "controller.listener.names": "CONTROLLER",
-            "inter.broker.listener.name": "CLIENTS",
             "log.dirs": str(self._folder / "data"),
             "auto.create.topics.enable": "false",
             # One node: nothing can be replicated.
@@ -135,11 +144,26 @@ class LocalKafka:
             "group.min.session.timeout.ms": 1000,
         }
 
+    def _listeners(self, controller: str) -> dict[str, str]:
+        if self._security is None:
+            return {
+                "listeners": f"CLIENTS://{self.bootstrap},CONTROLLER://{controller}",
+                "listener.security.protocol.map": "CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT",
+                "inter.broker.listener.name": "CLIENTS",
+            }
+        return {
+            "listeners": f"CLIENTS://{self.bootstrap},INTERNAL://{self.internal_bootstrap},CONTROLLER://{controller}",
+            "listener.security.protocol.map": "CLIENTS:SASL_SSL,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name": "INTERNAL",
+            **self._security.settings(),
+        }
+
     def _format(self) -> None:
         """Write the settings and prepare the data folder, once in the life of the broker."""
         self._properties.write_text("".join(f"{name}={value}\n" for name, value in self._settings().items()), encoding="utf-8")
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         arguments = ["format", f"--cluster-id={cluster}", "--config", str(self._properties)]
+        arguments += self._security.format_arguments() if self._security else []
         command = [*self._java(), "kafka.tools.StorageTool", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - ours
         if done.returncode:

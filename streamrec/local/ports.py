@@ -46,6 +46,12 @@ def answers(port: int, question: bytes, expected: bytes, timeout_s: float = 0.5)
     try:
         with socket.create_connection((HOST, port), timeout=timeout_s) as connection:
             connection.sendall(question)
-            return expected in connection.recv(4096)
+            answer = b""
+            while expected not in answer:  # several questions have several answers, and they need not come at once
+                part = connection.recv(4096)
+                answer += part
+                if not part:
+                    return False
+            return True
     except OSError:
         return False

@@ -30,14 +30,23 @@ class LocalRedis:
     """A Redis-compatible server on a loopback port, as a context manager.
 
     ``durable=True`` writes every change to an append-only file before it answers, so that ``kill`` loses nothing; without it only
-    an orderly ``restart`` keeps the data. ``arguments`` are added to the server's command line.
+    an orderly ``restart`` keeps the data. ``arguments`` are added to the command line. ``users`` is a users file (ACL) that
+    the server obeys, and ``admin`` the name and password of a user in it who may everything.
     """
 
     def __init__(
-        self, *, durable: bool = False, port: int | None = None, log_path: Path | None = None, arguments: Sequence[str] = ()
+        self,
+        *,
+        durable: bool = False,
+        port: int | None = None,
+        log_path: Path | None = None,
+        arguments: Sequence[str] = (),
+        users: Path | None = None,
+        admin: tuple[str, str] | None = None,
     ) -> None:
         self.durable = durable
-        self._extra = tuple(arguments)
+        self._extra = (*arguments, *(("--aclfile", str(users)) if users else ()))
+        self._login = f"AUTH {admin[0]} {admin[1]}\r\n".encode() if admin else b""
         self.port = port or 0
         self._log_path = log_path
         self._workspace: Workspace | None = None
@@ -100,7 +109,10 @@ class LocalRedis:
     def _is_ready(self) -> bool:
         # It must be ours that answers, and PING is refused while the data is being loaded.
         ours = f"process_id:{self.pid}\r\n".encode()
-        return answers(self.port, b"INFO server\r\n", ours) and answers(self.port, b"PING\r\n", b"+PONG")
+        return self._answers(b"INFO server\r\n", ours) and self._answers(b"PING\r\n", b"+PONG")
+
+    def _answers(self, question: bytes, expected: bytes, timeout_s: float = 0.5) -> bool:
+        return answers(self.port, self._login + question, expected, timeout_s)
 
     @property
     def _data(self) -> Path:
@@ -129,7 +141,8 @@ class LocalRedis:
         if self._child is None or not self._child.running:
             msg = "a killed Redis has kept no data; use LocalRedis(durable=True), or restart(keep_data=False)"
             raise LocalStackError(msg)
-        if not answers(self.port, b"SAVE\r\n", b"+OK", timeout_s=60.0):
+        # Logging in is answered by +OK, too; PING is answered after SAVE.
+        if not self._answers(b"SAVE\r\nPING\r\n", b"+OK\r\n+PONG", 60.0):
             msg = f"the embedded Redis could not save its data; read its log:\n{self._child.log_tail()}"
             raise LocalStackError(msg)
 
