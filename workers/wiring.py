@@ -15,6 +15,7 @@ from streamrec.lists.functions import ensure_functions
 from streamrec.observing import PrometheusObserver, configure_logging, log_uncaught
 from streamrec.roles import ROLES
 from workers.app import App
+from workers.garbage import collect_seldom
 from workers.gauges import WorkerGauges
 from workers.health import Health
 from workers.heartbeat import Heartbeat, new_worker_id
@@ -91,6 +92,7 @@ def run_worker(settings: Settings, roles: Sequence[str]) -> None:
     configure_logging(settings.log_level, settings.log_format, secrets=settings.secrets(), worker=worker_id, roles=list(roles))
     log_uncaught()
     app = build_app(settings, roles, worker_id)
+    collect_seldom()
     worker = faust.Worker(app, loglevel=settings.log_level, quiet=True, redirect_stdouts=False, override_logging=False)
     worker.spinner = None
     worker.execute_from_commandline()

@@ -16,6 +16,7 @@ from streamrec.config import Settings
 from streamrec.events import Click
 from streamrec.observing import PrometheusObserver
 from workers.app import App
+from workers.garbage import collect_seldom
 from workers.parts import Parts
 from workers.ports import free_port
 from workers.transport.producer import Producer
@@ -54,6 +55,7 @@ def main() -> None:
     settings = base.model_copy(update={"kafka": kafka})
     packages = ("faust-streaming", "confluent-kafka")
     app, _ = build(settings, task, Tally(task, packages, lambda: os.kill(os.getpid(), signal.SIGTERM)))
+    collect_seldom()
     worker = faust.Worker(app, loglevel="ERROR", quiet=True, redirect_stdouts=False)
     worker.spinner = None
     worker.execute_from_commandline()
