@@ -66,7 +66,7 @@ def test_readiness_turns_red_while_the_broker_is_frozen_or_dead_and_green_after_
 
 def test_a_lag_beyond_the_objective_turns_readiness_red_until_the_worker_has_caught_up(tmp_path: Path) -> None:
     """Redis refuses writes: the handler waits and tries again, and the records wait."""
-    with Shop(tmp_path, STRICT) as shop:
+    with Shop(tmp_path, STRICT, kind="embedded") as shop:
         worker = shop.worker("availability")
         pages = Pages(shop, "availability")
         shop.redis.config_set("min-replicas-to-write", 1)
@@ -130,7 +130,7 @@ def test_a_worker_that_is_asked_to_end_in_mid_stream_commits_exactly_what_it_did
 
 
 def test_a_worker_ends_within_the_bound_while_redis_is_away_and_says_what_it_left(tmp_path: Path) -> None:
-    with Shop(tmp_path, {"STREAMREC_KAFKA__DRAIN_TIMEOUT_S": "1"}) as shop:
+    with Shop(tmp_path, {"STREAMREC_KAFKA__DRAIN_TIMEOUT_S": "1"}, kind="embedded") as shop:
         worker = shop.worker("availability", "recommender")
         shop.stack.redis.kill()
         shop.publish(_stock(5))
@@ -144,7 +144,7 @@ def test_a_worker_ends_within_the_bound_while_redis_is_away_and_says_what_it_lef
 def test_a_worker_whose_handler_hangs_is_cut_off_and_what_it_held_is_read_again(tmp_path: Path) -> None:
     """A Redis that is frozen and a client that waits for it longer than the bound."""
     patient = {"STREAMREC_KAFKA__DRAIN_TIMEOUT_S": "1", "STREAMREC_REDIS__TIMEOUT_S": "600"}
-    with Shop(tmp_path, patient) as shop:
+    with Shop(tmp_path, patient, kind="embedded") as shop:
         worker = shop.worker("availability")
         pages = Pages(shop, "availability")
         _freeze(shop, signal.SIGSTOP)

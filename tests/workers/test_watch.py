@@ -72,8 +72,8 @@ def test_what_a_reader_does_not_fetch_is_seen_all_the_same(stack: LocalStack) ->
     places = [(PAIRS, number) for number in range(partitions(kafka)[PAIRS])]
     probe = BrokerProbe(kafka, 5.0)
     assert probe.ends([]) == {}
+    await_until(lambda: probe.ends(places).keys() == set(places), "a leader of each partition")
     before = probe.ends(places)
-    assert before.keys() == set(places)
     with Producer(kafka) as producer:
         for number in range(40):
             producer.send(PAIRS, f"k{number}", b"?")
@@ -90,11 +90,13 @@ async def test_a_worker_watches_kafka_and_redis_and_tells_the_readers_backlogs(s
         for _ in range(3):
             producer.send(PAIRS, "k", b"?")
             producer.flush()
-    place = next(place for place, end in BrokerProbe(kafka, 5.0).ends([(PAIRS, n) for n in range(4)]).items() if end > 1)
+    probe = BrokerProbe(kafka, 5.0)
+    ends = await_until(lambda: {p: end for p, end in probe.ends([(PAIRS, n) for n in range(4)]).items() if end > 1}, "an end")
+    place = next(iter(ends))
     reader = FakeReader(backlog=behind({}))
     reader.backlog.look(place, 0, 0, 0.0)
     with redis.Redis(port=1, retry=Retry(NoBackoff(), 0)) as nowhere:
-        watching = watch(nowhere, BrokerProbe(kafka, 5.0), [role("a", FakePipeline(reader))], 0.01)
+        watching = watch(nowhere, probe, [role("a", FakePipeline(reader))], 0.01)
         async with watching:
             await asyncio.to_thread(await_until, lambda: reader.backlog.records[place], "the end that Kafka told")
             answered = {one.name: one.answered_at is not None for one in watching.dependencies}
