@@ -34,6 +34,9 @@ class FakeMessage:
     def value(self) -> bytes | None:
         return self.value_
 
+    def error(self) -> None:
+        return None
+
 
 def message(topic: str, offset: int, key: bytes | None, value: bytes | None, partition: int = 0) -> Message:
     """Return a message at a place."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from pydantic import SecretStr
 
 from streamrec.clock import ManualClock
@@ -84,6 +84,40 @@ def test_what_had_begun_when_its_partition_was_lost_is_not_committed_either() ->
     reader.done(batch)
     reader._commit(consumer, wait=True)
     assert consumer.committed == [(STOCK, 1, 9)]
+
+
+@dataclass
+class ChangingHands(FakeConsumer):
+    """Gives a record far ahead of what is done; then, while more is asked for, the partition goes and comes back."""
+
+    reader: GroupReader | None = None
+
+    def poll(self, timeout: float) -> Message:
+        return message(STOCK, 40, b"far ahead", b"?")
+
+    def consume(self, num_messages: int, timeout: float) -> list[Message]:
+        assert self.reader is not None
+        mine, consumer = [TopicPartition(STOCK, 0)], cast("Consumer", self)
+        self.reader._lost(consumer, mine)
+        self.reader._assigned(consumer, mine)
+        return [message(STOCK, 4, b"again", b"?")]
+
+    def assignment(self) -> list[TopicPartition]:
+        return []
+
+    def position(self, places: Sequence[TopicPartition]) -> list[TopicPartition]:
+        return []
+
+
+def test_a_record_taken_before_its_partition_changed_hands_is_not_done_under_the_new_assignment() -> None:
+    """Its commit would cover the records that were given up before it."""
+    reader, _ = _member()
+    delivered: list[RecordBatch] = []
+    reader._deliver = delivered.append
+    reader._step(cast("Consumer", ChangingHands(reader=reader)))
+    [batch] = delivered
+    assert [one.offset for one in batch.rejected] == [4]
+    assert batch.next_offsets == {(STOCK, 0): 5}
 
 
 def test_a_revoked_partition_is_committed_as_far_as_it_is_done_and_then_forgotten() -> None:

@@ -112,14 +112,14 @@ class GroupReader(Reader):
         # librdkafka keeps a partition paused that was paused when it was lost: without this it would never be read again.
         consumer.resume(list(assigned))
         self._paused = False
-        self._tell("assigned", assigned)
+        self._changed_hands("assigned", assigned)
 
     def _revoked(self, consumer: Consumer, revoked: Sequence[TopicPartition]) -> None:
         places = {(p.topic, p.partition) for p in revoked}
         self._give_up(places)
         self._commit(consumer, wait=True)
         self._forget(places)
-        self._tell("revoked", revoked)
+        self._changed_hands("revoked", revoked)
 
     def _lost(self, _consumer: Consumer, lost: Sequence[TopicPartition]) -> None:
         # Somebody else reads them already: what is in flight may finish (effects are idempotent), but must not be committed.
@@ -128,9 +128,10 @@ class GroupReader(Reader):
             for batch in self._in_flight:
                 batch.revoke(places)
         self._forget(places)
-        self._tell("lost", lost)
+        self._changed_hands("lost", lost)
 
-    def _tell(self, what: str, places: Sequence[TopicPartition]) -> None:
+    def _changed_hands(self, what: str, places: Sequence[TopicPartition]) -> None:
+        self._assignments += 1
         self._observer.count("rebalances", what)
         say = log.warning if what == "lost" else log.info
         say(f"partitions {what}", group=self.group, partitions=sorted(f"{p.topic}[{p.partition}]" for p in places))

@@ -78,6 +78,8 @@ class Reader(threading.Thread, ABC):
         self.ready = threading.Event()
         self._stop_reading = threading.Event()
         self._paused = False
+        #: How often partitions were given or taken.
+        self._assignments = 0
         #: When the consumer was polled last, for liveness (monotonic seconds).
         self.polled_at = time.monotonic()
         #: What waits in the partitions, looked at once a second.
@@ -178,7 +180,12 @@ class Reader(threading.Thread, ABC):
             if not self.ready.is_set():
                 self._refusal.check()
             return
+        held = self._assignments
         messages = [first, *consumer.consume(num_messages=self._max_batch - 1, timeout=0)]
+        if self._assignments != held:
+            # Partitions changed hands after ``first`` was taken: it is read again, by us or another. Its commit would cover the
+            # records that were given up before it.
+            del messages[0]
         valid = [message for message in messages if self._is_record(message)]
         if valid:
             batch = build_batch(valid, self._clock.now_ms(), self._max_future_ms)
