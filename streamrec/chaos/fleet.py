@@ -14,11 +14,10 @@ from streamrec.local import LocalStack, WorkerProcess
 
 #: Two of the role whose partitions move, one of each other.
 PLACES: Final = ("availability", "embedder", "aggregator", "recommender-a", "recommender-b")
-#: The transport is what is tried here: the hashing encoder loads in no time. Six seconds are the shipped session timeout.
+#: The transport is what is tried here: the hashing encoder loads in no time.
 ENVIRONMENT: Final = {
     "STREAMREC_MODEL__NAME": "hashing",
     "STREAMREC_LOG_LEVEL": "WARNING",
-    "STREAMREC_KAFKA__SESSION_TIMEOUT_MS": "6000",
 }
 _WATCH_S: Final = 0.2
 #: A process manager waits a moment before it starts again what crashed.

@@ -51,6 +51,8 @@ class Options:
     log_dir: Path | None = None
     #: Names of faults to draw from; empty: all that the broker allows.
     faults: tuple[str, ...] = ()
+    #: After so long a silent worker loses its partitions; frozen ones are silent for longer than the shipped six seconds.
+    session_timeout_s: float = 6.0
     #: The shop's items; None: real ones.
     items: Items | None = None
 
@@ -166,7 +168,8 @@ def _stage(options: Options, kind: Kind, world: World, clock: Clock) -> Iterator
         url = place["STREAMREC_REDIS__URL"]
         client = connect(RedisSettings(url=SecretStr(url)))
         undo.callback(client.close)
-        fleet = undo.enter_context(Fleet(stack))
+        session = {"STREAMREC_KAFKA__SESSION_TIMEOUT_MS": str(int(options.session_timeout_s * 1000))}
+        fleet = undo.enter_context(Fleet(stack, session))
         guard = GuardedReads(url, options.seed)
         guard.start()
         undo.callback(guard.stop)
