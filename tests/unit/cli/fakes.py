@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, cast
@@ -74,6 +74,9 @@ class MemoryBroker:
     sent: list[tuple[str, str | bytes, bytes | None]] = field(default_factory=list)
     letters: list[FakeLetter] = field(default_factory=list)
     lags: dict[str, int] = field(default_factory=dict)
+    #: (topic, partition) → (first offset, end) of what history tells.
+    held: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    asked_since_ms: int = 0
     away: bool = False
     refuses_messages: bool = False
 
@@ -95,6 +98,11 @@ class MemoryBroker:
     def lag(self, group: str, topics: Iterable[str]) -> Mapping[tuple[str, int], int]:
         self._answer()
         return {(topic, 0): self.lags.get(group, 0) for topic in topics}
+
+    def history(self, topics: Collection[str], since_ms: int) -> Mapping[tuple[str, int], tuple[int, int]]:
+        self._answer()
+        self.asked_since_ms = since_ms
+        return {place: held for place, held in self.held.items() if place[0] in topics}
 
     def dead_letters(self) -> Iterator[Letter]:
         self._answer()
@@ -170,6 +178,16 @@ class FakePipeline:
         """Nothing to close."""
 
 
+class FakeForgotten:
+    """Remembers who was forgotten when."""
+
+    def __init__(self) -> None:
+        self.noted: dict[str, int] = {}
+
+    def note(self, user_id: str, now_ms: int) -> None:
+        self.noted[user_id] = now_ms
+
+
 class FakeStorefront:
     """Answers with its one list and notes what was asked."""
 
@@ -213,6 +231,8 @@ class FakeParts(Parts):
         self.fake_storefront = FakeStorefront()
         self.storefront = cast("Any", self.fake_storefront)
         self.visitors = MemoryVisitorStore(10)
+        self.fake_forgotten = FakeForgotten()
+        self.forgotten = cast("Any", self.fake_forgotten)
         #: url → status and body
         self.pages: dict[str, tuple[int, bytes]] = {}
 

@@ -101,4 +101,5 @@ def test_forget_deletes_profile_and_lists_and_proves_it(parts: FakeParts) -> Non
     for name in ("profile:{v-1}", "rec:{v-1}", "rec:{v-1}:cart"):
         assert f"deleted {name} (" in result.stdout
     assert "keys of v-1 before: 3, left: none" in result.stdout
+    assert parts.fake_forgotten.noted == {"v-1": NOW_MS}  # a rebuild passes over what was before
     assert json.loads(run(parts, "forget", "v-1", "--json").stdout) == {"user": "v-1", "deleted": {}, "remaining": []}

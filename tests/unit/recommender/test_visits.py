@@ -134,3 +134,61 @@ def test_every_list_says_what_made_it() -> None:
     ranked = room.store.lists("u")["home"]
     assert (ranked.made_at, ranked.digest, ranked.variant) == (T0, room.knowledge.digest, "default")
     assert all(item.why for item in ranked.items)
+
+
+# -- history, read again -----------------------------------------------------------------------------------------------------
+
+
+def _recalled(room: Room, *ids: str) -> list[str]:
+    return room.visits.recall([("u", Click(item_id=item_id, ts=T0 + 10 + at)) for at, item_id in enumerate(ids)])
+
+
+def test_recalled_events_give_the_profile_and_the_list_that_they_gave_at_first() -> None:
+    room = Room()
+    room.click("u", "i1", "i2", "i4")
+    [before], home = room.store.load(["u"]), room.home("u")
+    room.store.forget("u")
+    room.upkeep.reconcile()
+    assert _recalled(room, "i1") == []  # the list was missing, so it was made
+    assert _recalled(room, "i1", "i2", "i4") == ["u"]  # it stands, and is ranked again in the background
+    room.upkeep.refresh(["u", "nobody"])
+    assert room.upkeep.backlog == 1
+    room.tick()
+    [after] = room.store.load(["u"])
+    before.revision = after.revision
+    assert (after, room.home("u")) == (before, home)
+
+
+def test_recalling_what_stands_changes_nothing() -> None:
+    room = Room()
+    room.click("u", "i1", "i2")
+    before = room.store.image()
+    assert _recalled(room, "i1", "i2") == []
+    assert room.store.image() == before
+
+
+def test_a_list_that_is_missing_beside_its_profile_is_made() -> None:
+    room = Room()
+    room.click("u", "i1", "i2")
+    home = room.home("u")
+    room.store._lists.clear()
+    _recalled(room, "i1")
+    assert room.home("u") == home
+
+
+def test_a_list_that_another_worker_wrote_is_made_anew_by_who_recalls() -> None:
+    """It is in no one's matrix here, so upkeep could not rank it."""
+    room = Room()
+    room.click("u", "i1")
+    room.matrix.drop(["u"])
+    assert _recalled(room, "i1", "i2") == []
+    assert "u" in room.matrix
+
+
+def test_a_recall_that_meets_an_outage_is_repeated_without_harm() -> None:
+    room = Room()
+    room.outage.begin("commit")
+    with pytest.raises(StoreUnavailable):
+        _recalled(room, "i1", "i2")
+    _recalled(room, "i1", "i2")
+    assert room.home("u")
