@@ -318,7 +318,3 @@ FAULTS: Final[dict[str, type[Fault]]] = {
 }
 #: Those that need a broker which keeps its data.
 OF_BROKER: Final = frozenset(name for name, fault in FAULTS.items() if fault.targets == ("broker",))
-#: Those that need `streamrec rebuild`.
-OF_REBUILD: Final = frozenset({RedisFlushed.name, RedisEmptied.name})
-#: What is drawn from unless told.
-DEFAULT: Final = frozenset(FAULTS) - OF_REBUILD

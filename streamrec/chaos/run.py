@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 from pydantic import SecretStr
 
 from streamrec.chaos.auditor import audit
-from streamrec.chaos.faults import DEFAULT, FAULTS, OF_BROKER, Fault, Scene
+from streamrec.chaos.faults import FAULTS, OF_BROKER, Fault, Scene
 from streamrec.chaos.findings import MAX_DETAILS, Finding, Verdict
 from streamrec.chaos.fleet import Crash, Fleet
 from streamrec.chaos.guard import GuardedReads
@@ -154,8 +154,7 @@ def chosen_faults(names: Sequence[str], kind: Kind) -> list[str]:
         unbearable = ", ".join(sorted(OF_BROKER & set(names)))
         msg = f"the embedded broker forgets all at its end and cannot bear {unbearable}; use --broker apache"
         raise LocalStackError(msg)
-    wanted = names or DEFAULT
-    return [name for name in FAULTS if name in wanted and not (kind == "embedded" and name in OF_BROKER)]
+    return [name for name in FAULTS if name in (names or FAULTS) and not (kind == "embedded" and name in OF_BROKER)]
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from streamrec.chaos.faults import DEFAULT, FAULTS, OF_BROKER
+from streamrec.chaos.faults import FAULTS, OF_BROKER
 from streamrec.chaos.run import chosen_faults
 from streamrec.chaos.schedule import schedule
 from streamrec.errors import LocalStackError
@@ -36,7 +36,7 @@ def test_other_seeds_bring_other_faults_and_ten_of_them_bring_all() -> None:
 
 def test_a_broker_that_forgets_everything_is_left_alone() -> None:
     assert not OF_BROKER & set(chosen_faults((), "embedded"))
-    assert set(chosen_faults((), "apache")) == DEFAULT
+    assert set(chosen_faults((), "apache")) == set(FAULTS)
     with pytest.raises(LocalStackError, match="use --broker apache"):
         chosen_faults(("broker-killed",), "embedded")
     with pytest.raises(LocalStackError, match="choose from worker-killed"):
