@@ -38,6 +38,8 @@ class RefusedCounts:
 class VectorReplica:
     """Feeds an index from item-vectors messages, in the order of their topic; applying them again changes nothing.
 
+    A vector with an older ``ts`` than the item's comes late, from an embedder that knew no better, and is ignored. A removal has no
+    ``ts``: after it any vector counts.
     Vectors of two models cannot be compared, so one model is served: ``model_digest``, or without it that of the first vector of
     the right dimension. Others are refused and counted; an item that has only a refused vector keeps its older one. ``row`` gives
     the row of an item id in the item table, creating it where needed.
@@ -48,11 +50,16 @@ class VectorReplica:
         self._index = index
         self.model_digest = model_digest
         self.refused = RefusedCounts()
+        #: The ts of each row's vector; 0 where there is none.
+        self._ts = np.zeros(0, np.int64)
 
     def apply(self, messages: Sequence[tuple[str, ItemVector | None]]) -> ReplicaChange:
         """Apply (item_id, vector or None for removed) in order; of several messages of one item the last valid one counts."""
         before = self.refused.total
-        last = {item_id: vector for item_id, vector in messages if vector is None or self._accepts(vector)}
+        last: dict[str, ItemVector | None] = {}
+        for item_id, vector in messages:
+            if vector is None or (self._accepts(vector) and vector.ts >= self._newest(item_id, last)):
+                last[item_id] = vector
         rows, vectors, gone = [], [], []
         for item_id, vector in last.items():
             if vector is None:
@@ -60,12 +67,16 @@ class VectorReplica:
             else:
                 rows.append(self._row(item_id))
                 vectors.append(vector.vector)
-        changed, values = self._finite(np.array(rows, np.int32), self._decoded(vectors))
+        values = self._decoded(vectors)
+        finite = self._finite(values)
+        changed, values = np.array(rows, np.int32)[finite], values[finite]
         removed = np.array(gone, np.int32)
         if len(changed):
             self._index.upsert(changed, values)
+            self._note(changed, np.array([vector.ts for vector in last.values() if vector is not None], np.int64)[finite])
         if len(removed):
             self._index.remove(removed)
+            self._note(removed, 0)
         return ReplicaChange(changed, removed, self.refused.total - before)
 
     def _accepts(self, vector: ItemVector) -> bool:
@@ -83,8 +94,22 @@ class VectorReplica:
         """Return float16 bytes as one (n, dim) float32 matrix."""
         return np.frombuffer(b"".join(vectors), "<f2").reshape(-1, self._index.dim).astype(np.float32)
 
-    def _finite(self, rows: Labels, values: Vectors) -> tuple[Labels, NDArray[np.float32]]:
-        """Leave out vectors with NaN or infinity: one broken message must not stop the batch."""
-        finite = np.isfinite(values).all(axis=1)
+    def _finite(self, values: Vectors) -> NDArray[np.bool_]:
+        """Tell which vectors have no NaN and no infinity: one broken message must not stop the batch."""
+        finite: NDArray[np.bool_] = np.all(np.isfinite(values), axis=1)
         self.refused.not_finite += int((~finite).sum())
-        return rows[finite], values[finite]
+        return finite
+
+    def _newest(self, item_id: str, last: dict[str, ItemVector | None]) -> int:
+        """Return the ts of the item's vector as of this batch, 0 if it has none."""
+        if item_id in last:
+            known = last[item_id]
+            return known.ts if known else 0
+        row = self._row(item_id)
+        return int(self._ts[row]) if row < len(self._ts) else 0
+
+    def _note(self, rows: Labels, ts: NDArray[np.int64] | int) -> None:
+        end = int(rows.max()) + 1
+        if end > len(self._ts):
+            self._ts = np.concatenate([self._ts, np.zeros(max(end, 2 * len(self._ts)) - len(self._ts), np.int64)])
+        self._ts[rows] = ts

@@ -20,9 +20,9 @@ class Names:
         return self.rows.setdefault(item_id, len(self.rows))
 
 
-def vector(*numbers: float, model: str = "m1") -> ItemVector:
+def vector(*numbers: float, model: str = "m1", age_ms: int = 0) -> ItemVector:
     data = np.array(numbers, "<f2").tobytes()
-    return ItemVector(content_digest="c", model_digest=model, dim=len(numbers), vector=data, ts=1_767_225_600_000)
+    return ItemVector(content_digest="c", model_digest=model, dim=len(numbers), vector=data, ts=1_767_225_600_000 - age_ms)
 
 
 def replica(model_digest: str | None = None) -> tuple[VectorReplica, ExactIndex]:
@@ -40,6 +40,19 @@ def test_applies_in_order_and_the_last_message_of_an_item_wins() -> None:
     assert change.changed.tolist() == [0]
     assert change.removed.tolist() == []
     assert 0 in index
+
+
+def test_a_late_vector_of_an_older_text_changes_nothing_unless_the_item_was_removed() -> None:
+    """An embedder that was frozen, or that took over and does not know the newer text, sends such a one."""
+    fed, index = replica()
+    newer, older = vector(1, 0, 0, 0), vector(0, 1, 0, 0, age_ms=1)
+    assert fed.apply([("b", newer), ("a", newer), ("a", older)]).changed.tolist() == [0, 1]
+    assert fed.apply([("a", older)]).changed.tolist() == []
+    assert index.vectors([1]).tolist() == [[1, 0, 0, 0]]
+    fed.apply([("a", None), ("a", older)])
+    assert index.vectors([1]).tolist() == [[0, 1, 0, 0]]
+    fed.apply([("b", None)])
+    assert fed.apply([("b", older)]).changed.tolist() == [0]
 
 
 def test_the_same_topic_twice_gives_the_same_index() -> None:
