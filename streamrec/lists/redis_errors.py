@@ -45,7 +45,7 @@ def _advice(error: Exception) -> str:
         return "give the user of this role its rights (deploy/acl/redis.acl), then try again"
     if isinstance(error, (theirs.AuthenticationError, theirs.AuthorizationError)):
         return "check user and password: those in STREAMREC_REDIS__URL, or STREAMREC_REDIS__USERNAME and STREAMREC_REDIS__PASSWORD"
-    if "certificate" in text.lower():
+    if "certificate" in text.lower() or "_ssl.c" in text:  # a server that misses our certificate just hangs up
         return (
             "check STREAMREC_REDIS__SSL_CA_LOCATION (who signed the server's) and STREAMREC_REDIS__SSL_CERTIFICATE_LOCATION (ours)"
         )

@@ -46,7 +46,7 @@ def test_each_role_does_its_work_with_the_rights_of_its_role_alone(shop: LockedS
     """Item to vector to list, a campaign, sold out, and poison to the dead letters; the storefront reads; Redis refused no role."""
     ts = now_ms()
     shop.publish("merchant", [(CATALOG, f"cup-{n}", {"title": f"Cup {n}", "category": "cups", "ts": ts}) for n in range(6)])
-    await_until(lambda: shop.beats()["recommender"].get("vectors") == 6, "six vectors")
+    await_until(lambda: shop.beats()["recommender"].get("vectors", 0) >= 6, "six vectors")
     shop.publish("tracker", [(CLICKS, user, {"item_id": f"cup-{n}", "ts": ts}) for user in ("ann", "bob") for n in (0, 1)])
     with connect(shop.settings("storefront").redis) as client:
         pages = Storefront(client)
@@ -64,9 +64,13 @@ def test_each_role_does_its_work_with_the_rights_of_its_role_alone(shop: LockedS
         for forbidden in (client.flushall, lambda: client.set(keys.rec("ann"), "x"), lambda: client.delete(keys.SOLDOUT)):
             with pytest.raises(redis.exceptions.NoPermissionError):
                 forbidden()
-    # A wrong password is another test's.
+    # A wrong password is another test's; what redis-py tells of itself may be refused, and Redis 7.0 does not know the command.
     told: list[dict[str, Any]] = shop.redis.acl_log()
-    refused = [entry for entry in told if "storefront" not in entry["username"] and entry["reason"] != "auth"]
+    refused = [
+        entry
+        for entry in told
+        if "storefront" not in entry["username"] and entry["reason"] != "auth" and entry["object"] != "client|setinfo"
+    ]
     assert refused == []
     for role in ROLES:
         assert "authorization failed" not in (shop.logs / f"{role}.log").read_text(encoding="utf-8").lower(), role
