@@ -31,4 +31,12 @@ def build(parts: Parts) -> Role:
         parts.observer.count("embedded", VECTORS, len(unsent))
         unsent.clear()
 
-    return Role("embedder", [parts.group(EMBEDDER, GROUPS[EMBEDDER], embed, parts.core("embedder"), buries=())])
+    def remember(records: Sequence[Record]) -> None:
+        for item_id, vector in pairs(records, ItemVector):
+            embedder.remember(item_id, vector)
+
+    # Without it a partition's new owner would embed again what did not change, and take a late message for a new one.
+    core = parts.core("embedder")
+    memory = parts.replica("embedder-memory", [VECTORS], remember, core)
+    changed = parts.group(EMBEDDER, GROUPS[EMBEDDER], embed, core, after=[memory.reader.ready], buries=())
+    return Role("embedder", [memory, changed])

@@ -63,11 +63,13 @@ class Embedder:
     def remember(self, item_id: str, message: ItemVector | None) -> None:
         """Take note of a vector message that was sent before, so that a restarted embedder does not embed the catalogue again.
 
-        A message of another model is not noted: its item has to be embedded by this one.
+        A message of another model is not noted: its item has to be embedded by this one. Nor is one that is older than what is known:
+        an embedder may read its own messages back when it is further on.
         """
+        known = self._items.get(item_id)
         if message is None:
             self._items.put(item_id, _Known(_GONE, 0))
-        elif message.model_digest == self._encoder.digest:
+        elif message.model_digest == self._encoder.digest and (known is None or message.ts >= known.ts):
             self._items.put(item_id, _Known(message.content_digest, message.ts))
 
     def forget(self, item_ids: Sequence[str]) -> None:

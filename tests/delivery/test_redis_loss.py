@@ -82,7 +82,8 @@ def _lists(shop: Shop) -> dict[str, set[str]]:
 
 def _hidden(shop: Shop) -> set[str]:
     """Return the ids that nobody may see."""
-    return {item.decode() for item in shop.redis.smembers(keys.SOLDOUT)} | {EXCLUDED}
+    soldout: set[Any] = shop.redis.smembers(keys.SOLDOUT)
+    return {item.decode() for item in soldout} | {EXCLUDED}
 
 
 def _profiles(shop: Shop) -> list[Profile]:

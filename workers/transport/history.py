@@ -128,6 +128,7 @@ class HistoryReader(Reader):
         new = {place: start for place, start in starts.items() if place not in self._finished}
         if new:
             consumer.incremental_assign([TopicPartition(*place, start) for place, start in sorted(new.items())])
+            consumer.resume([TopicPartition(*place) for place in new])  # it may have been given up while it was paused
             with self._changed:
                 self._reading |= new.keys()
             self._paused = False

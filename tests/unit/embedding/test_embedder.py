@@ -162,6 +162,14 @@ def test_a_restarted_embedder_remembers_what_was_sent(encoder: CountingEncoder) 
     assert encoder.asked == []
 
 
+def test_an_old_message_that_is_read_back_late_does_not_bring_the_old_text_back(encoder: CountingEncoder) -> None:
+    embedder = Embedder(encoder)
+    [(_, old)] = embedder.update([("a", item(ts=1))])
+    embedder.update([("a", item("Blue shoes", ts=5))])
+    embedder.remember("a", old)
+    assert embedder.update([("a", item("Green shoes", ts=3))]) == []
+
+
 def test_vectors_of_another_model_are_made_again(encoder: CountingEncoder) -> None:
     other = Embedder(HashingEncoder(dim=8)).update([("a", item())])
     embedder = Embedder(encoder)
