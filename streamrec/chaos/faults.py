@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from abc import ABC, abstractmethod
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -64,6 +63,9 @@ class Fault(ABC):
     @abstractmethod
     def heal(self, scene: Scene) -> None:
         """Mend it; called once, whatever became of ``begin``."""
+
+    def afterwards(self, scene: Scene) -> None:  # noqa: B027 - most faults ask nothing more of anybody
+        """Do what an operator has to do then; others may break the same target meanwhile."""
 
 
 class _OfWorker(Fault):
@@ -275,7 +277,10 @@ class RedisFlushed(_OfRedis):
         scene.guard.forget()
         scene.client.flushall()
 
-    def heal(self, scene: Scene) -> None:  # noqa: D102
+    def heal(self, scene: Scene) -> None:
+        """Nothing is left to do: an empty Redis works."""
+
+    def afterwards(self, scene: Scene) -> None:  # noqa: D102
         scene.operator.rebuild()
 
 
@@ -289,9 +294,10 @@ class RedisEmptied(_OfRedis):
         scene.guard.forget()
         scene.stack.redis.restart(keep_data=False)
 
-    def heal(self, scene: Scene) -> None:  # noqa: D102
-        with suppress(redis.RedisError):  # where the restart failed, starting it is what is left
-            scene.client.ping()
+    def heal(self, scene: Scene) -> None:
+        """Nothing is left to do: a restart is one step."""
+
+    def afterwards(self, scene: Scene) -> None:  # noqa: D102
         scene.operator.rebuild()
 
 

@@ -198,6 +198,7 @@ class _Play:
         self._scene, self._say = scene, say
         self._began = time.monotonic()
         self._threads = [threading.Thread(target=self._fault, args=[one], name=one.name, daemon=True) for one in planned]
+        self._locks = {one.target: threading.Lock() for one in planned}
         #: What did not go as planned with the faults themselves.
         self.notes: list[str] = []
 
@@ -218,10 +219,12 @@ class _Play:
     def _fault(self, one: Planned) -> None:
         fault: Fault = FAULTS[one.name](one.target)
         self._until(one.at_s)
-        self._say(f"{one.at_s:6.1f} s  {one.name} {one.target} for {one.ends_s - one.at_s:.1f} s")
-        self._try(one, fault.begin)
-        self._until(one.ends_s)
-        self._try(one, fault.heal)
+        with self._locks[one.target]:  # on a slow machine the one before may still be being mended
+            self._say(f"{one.at_s:6.1f} s  {one.name} {one.target} for {one.ends_s - one.at_s:.1f} s")
+            self._try(one, fault.begin)
+            self._until(one.ends_s)
+            self._try(one, fault.heal)
+        self._try(one, fault.afterwards)
 
     def _until(self, at_s: float) -> None:
         time.sleep(max(self._began + at_s - time.monotonic(), 0.0))
