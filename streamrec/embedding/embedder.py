@@ -63,8 +63,8 @@ class Embedder:
     def remember(self, item_id: str, message: ItemVector | None) -> None:
         """Take note of a vector message that was sent before, so that a restarted embedder does not embed the catalogue again.
 
-        A message of another model is not noted: its item has to be embedded by this one. Nor is one that is older than what is known:
-        an embedder may read its own messages back when it is further on.
+        A message of another model is not noted: its item has to be embedded by this one. Nor is one older than what is known: an
+        embedder reads its own messages back when it is further on.
         """
         known = self._items.get(item_id)
         if message is None:
