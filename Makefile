@@ -76,7 +76,7 @@ bench: $(VENV)/.demo  ## Measure embedding, index, list and ranking throughput o
 	$(BIN)/streamrec bench lists
 	$(BIN)/streamrec bench rank
 
-# Bytewax has wheels up to Python 3.12 only.
+# Needs Python 3.11 or 3.12: Bytewax has no wheels for later ones.
 bench-peers: $(PEERS)/.peers  ## Install the engines beside which `streamrec bench transport` measures, into an environment of their own
 
 $(PEERS)/.peers: pyproject.toml | $(BIN)/python
