@@ -61,7 +61,8 @@ def run(
         publish(server.bootstrap, pairs)
         for number in range(rounds):
             # Another one begins each time: nobody always comes after the same one.
-            for engine in present[number % len(present) :] + present[: number % len(present)]:
+            first = number % max(len(present), 1)
+            for engine in present[first:] + present[:first]:
                 say(f"round {number + 1} of {rounds}: {engine.name}")
                 runs[engine.name].append(run_engine(engine, server.bootstrap, min(len(pairs), engine.most), Path(folder), python))
     described = {
