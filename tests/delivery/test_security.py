@@ -104,7 +104,7 @@ def test_who_is_refused_is_told_what_to_mend(shop: LockedShop) -> None:
     cases = [
         (("worker", "--roles", "embedder"), "embedder", wrong, "STREAMREC_KAFKA__SASL_PASSWORD"),
         (("worker", "--roles", "availability"), "availability", stranger, "STREAMREC_KAFKA__SSL_CA_LOCATION"),
-        (("worker", "--roles", "embedder"), "embedder", as_tracker, "the user streamrec-tracker the rights of its role"),
+        (("worker", "--roles", "embedder"), "embedder", as_tracker, "the rights of its role (deploy/acl/kafka.acl)"),
         (("doctor",), "operator", wrong | nobody, "STREAMREC_KAFKA__SASL_PASSWORD"),
         (
             ("doctor",),
