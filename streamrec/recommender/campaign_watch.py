@@ -54,6 +54,11 @@ class CampaignWatch:
         self._version = -1
         self._relook_ms = 0
 
+    @property
+    def pinned(self) -> frozenset[int]:
+        """Rows of the items that had a slot, in any segment, at the last look."""
+        return frozenset(pin.row for seen in self._seen for pin in seen.pins)
+
     def edited(self) -> None:
         """Hear that a campaign message came in: the next look compares."""
         self._next_ms = 0

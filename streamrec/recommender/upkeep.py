@@ -78,6 +78,8 @@ class Upkeep:
         waiting = [user_id for row in changes.back.tolist() for user_id in self._waiting.pop(row, ())]
         # Their lists were ranked while it was gone. They had it before, so they get it back now and not in the background.
         missing = [user_id for user_id in dict.fromkeys(waiting) if user_id not in holders]
+        if not self._watch.pinned.isdisjoint(changes.back.tolist()):
+            self._mark(self._matrix.users())  # its slot is in everybody's list, also in those that never held it
         # Marked before anything is tried: the facts are applied, so nobody tells of this change a second time.
         self._mark(missing)
         self._republish(holders)

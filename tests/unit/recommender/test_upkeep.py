@@ -276,6 +276,18 @@ def test_campaigns_start_and_end_by_the_clock_alone(action: str) -> None:
     assert room.homes() == before
 
 
+def test_a_pinned_item_that_comes_back_takes_its_slot_in_lists_that_never_held_it() -> None:
+    room = _visited()
+    target = next(f"i{n}" for n in range(12) if f"i{n}" not in room.home("u"))
+    room.stock(target, 0)
+    room.campaign("c", "pin", target, slots=(2,))
+    room.tick()
+    assert target not in room.home("u")
+    room.stock(target, 5)
+    room.tick()
+    assert {ids[1] for ids in room.homes().values()} == {target}
+
+
 def test_a_cancelled_campaign_gives_the_lists_back() -> None:
     room = _visited()
     before = room.homes()
