@@ -1,7 +1,7 @@
 """Redis' errors in our words: what may be tried again becomes StoreUnavailable; the rest is a mistake of ours and stays.
 
-A missing right or a wrong password may be tried again: rights are given while workers run, and a record must not be called unbearable
-because Redis refused.
+A missing right or a wrong password may be tried again: rights are given while workers run, and a record is not to blame for what
+Redis refused.
 """
 
 from __future__ import annotations
