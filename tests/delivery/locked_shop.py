@@ -16,7 +16,9 @@ from urllib.parse import quote
 import orjson
 import pytest
 import redis
-from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, AdminClient, ResourcePatternType, ResourceType
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
 from streamrec.config import Settings
 from streamrec.lists import keys

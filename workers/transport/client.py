@@ -54,29 +54,26 @@ def _credentials(kafka: KafkaSettings) -> dict[str, str]:
 
 def reader(kafka: KafkaSettings, group: str) -> dict[str, str | int | float | bool]:
     """Return a consumer's settings: offsets by hand, small waits, bounded memory."""
-    return (
-        common(kafka)
-        | {
-            "group.id": group,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "earliest",
-            "session.timeout.ms": kafka.session_timeout_ms,
-            "heartbeat.interval.ms": max(kafka.session_timeout_ms // 4, 100),
-            # Workers poll while their handlers work, so silence for so long means that the process hangs.
-            "max.poll.interval.ms": max(kafka.session_timeout_ms, 300_000),
-            "fetch.wait.max.ms": kafka.fetch_wait_max_ms,
-            # A consumer that found nothing asks again at once: half a second of back-off would be half a second of staleness.
-            "fetch.queue.backoff.ms": kafka.fetch_wait_max_ms,
-            # What is fetched ahead needs some 500 bytes per message besides its own, and a fetch is measured while it is compressed:
-            # librdkafka's defaults (100,000 messages, 1 MiB per partition) made a worker grow by 230 MB under a burst of clicks.
-            "queued.min.messages": 10_000,
-            "queued.max.messages.kbytes": 16_384,
-            "fetch.message.max.bytes": 131_072,
-            "enable.partition.eof": False,
-        }
-        | extra(kafka)
-    )
+    own: dict[str, str | int | float | bool] = {
+        "group.id": group,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "session.timeout.ms": kafka.session_timeout_ms,
+        "heartbeat.interval.ms": max(kafka.session_timeout_ms // 4, 100),
+        # Workers poll while their handlers work, so silence for so long means that the process hangs.
+        "max.poll.interval.ms": max(kafka.session_timeout_ms, 300_000),
+        "fetch.wait.max.ms": kafka.fetch_wait_max_ms,
+        # A consumer that found nothing asks again at once: half a second of back-off would be half a second of staleness.
+        "fetch.queue.backoff.ms": kafka.fetch_wait_max_ms,
+        # What is fetched ahead needs some 500 bytes per message besides its own, and a fetch is measured while it is compressed:
+        # librdkafka's defaults (100,000 messages, 1 MiB per partition) made a worker grow by 230 MB under a burst of clicks.
+        "queued.min.messages": 10_000,
+        "queued.max.messages.kbytes": 16_384,
+        "fetch.message.max.bytes": 131_072,
+        "enable.partition.eof": False,
+    }
+    return common(kafka) | own | extra(kafka)
 
 
 def is_fatal(error: KafkaError | None) -> bool:
