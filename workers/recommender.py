@@ -139,9 +139,9 @@ class Recommender:
         self.fallbacks.items_changed(np.concatenate([met[met >= 0], changed]).astype(np.int32))
 
     def sweep(self) -> None:
-        """Do what time makes due, after a rebalance first of all take over the lists of its new visitors."""
+        """Do what time makes due, after a rebalance first of all agree on whose lists are ours."""
         owned = self.visits_reader.owned
-        if owned - self.adopted:
+        if owned != self.adopted:
             self.upkeep.adopt()
         self.adopted = owned
         self.recovery.tick()

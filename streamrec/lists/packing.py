@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final
 
 import msgspec
@@ -52,6 +53,10 @@ class _Wire(msgspec.Struct, frozen=True):
     items: tuple[ListItem, ...]
 
 
+#: Bytes of a value that hold its ``made_at``, and where in them.
+HEAD_BYTES: Final = 40
+_HEAD: Final = re.compile(rb'\{"made_at":(\d{1,20}),')
+
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(RankedList)
 
@@ -78,6 +83,12 @@ def unpack_or_none(value: bytes | None) -> RankedList | None:
         return _decoder.decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
+
+
+def read_made_at(head: bytes) -> int:
+    """Return when the list was made that begins with ``head``, ms since the epoch; 0 where none of ours does."""
+    found = _HEAD.match(head)
+    return int(found[1]) if found else 0
 
 
 def round_scores(scores: NDArray[np.floating]) -> list[float]:

@@ -10,7 +10,7 @@ import redis
 
 from streamrec.lists import functions, keys
 from streamrec.lists.functions import Command, fcall, run
-from streamrec.lists.packing import RankedList, pack, unpack_or_none
+from streamrec.lists.packing import HEAD_BYTES, pack, read_made_at
 from streamrec.lists.redis_errors import translated
 from streamrec.lists.visitors import REVISION_BYTES, Forgotten, Replacement, VisitorUpdate, read_revision, unpack_profile
 from streamrec.profiles import Profile
@@ -58,9 +58,10 @@ class RedisVisitorStore:
         ]
         return [bool(answer) for answer in run(self._client, commands, "replacing lists")]
 
-    def listed(self, user_ids: Sequence[str]) -> list[bool]:
-        """Tell for each visitor whether their home list stands."""
-        return [bool(n) for n in run(self._client, [("EXISTS", keys.rec(user_id)) for user_id in user_ids], "looking for lists")]
+    def made_at(self, user_ids: Sequence[str]) -> list[int]:
+        """Return when the home lists that stand were made."""
+        commands = [("GETRANGE", keys.rec(user_id), 0, HEAD_BYTES - 1) for user_id in user_ids]
+        return [read_made_at(head) for head in run(self._client, commands, "looking for lists")]
 
     def forget(self, user_id: str) -> Forgotten:
         """Delete the profile and every list of a visitor; walks the whole key space, because placements are anyone's names."""
@@ -83,24 +84,20 @@ class RedisVisitorStore:
         there = run(self._client, [("EXISTS", name) for name in names], "forgetting a visitor")
         return [name for name, exists in zip(names, there, strict=True) if exists]
 
-    def adopt(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, RankedList]]:
-        """Yield the home lists of the visitors that ``wanted`` accepts, a SCAN step at a time."""
+    def adopt(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, int]]:
+        """Yield the visitors that ``wanted`` accepts and have a home list, and when it was made, a SCAN step at a time."""
         block: list[str] = []
         for name in self._scan("rec:{*}"):
             user_id = name[len("rec:{") : -1]
             if wanted(user_id):
                 block.append(user_id)
             if len(block) >= _SCAN_COUNT:
-                yield from self._read(block)
+                yield from self._standing(block)
                 block = []
-        yield from self._read(block)
+        yield from self._standing(block)
 
-    def _read(self, user_ids: Sequence[str]) -> Iterator[tuple[str, RankedList]]:
-        values = run(self._client, [("GET", keys.rec(user_id)) for user_id in user_ids], "adopting lists")
-        for user_id, value in zip(user_ids, values, strict=True):
-            ranked = unpack_or_none(value)
-            if ranked is not None:
-                yield user_id, ranked
+    def _standing(self, user_ids: Sequence[str]) -> Iterator[tuple[str, int]]:
+        return ((user_id, made_at) for user_id, made_at in zip(user_ids, self.made_at(user_ids), strict=True) if made_at)
 
     def _scan(self, pattern: str) -> Iterator[str]:
         with translated(f"looking for {pattern}"):

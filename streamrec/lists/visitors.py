@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from streamrec.errors import ProfileError
 from streamrec.lists import keys
-from streamrec.lists.packing import RankedList, pack, unpack_or_none
+from streamrec.lists.packing import RankedList, pack, read_made_at, unpack_or_none
 from streamrec.profiles import Profile
 
 #: The packed profile starts with its revision.
@@ -66,18 +66,19 @@ class VisitorStore(Protocol):
         """
         ...
 
-    def listed(self, user_ids: Sequence[str]) -> list[bool]:
-        """Tell for each visitor whether their home list stands."""
+    def made_at(self, user_ids: Sequence[str]) -> list[int]:
+        """Return for each visitor when the home list that stands was made, in ms; 0 where none stands."""
         ...
 
     def forget(self, user_id: str) -> Forgotten:
         """Delete the profile and every list of a visitor and look whether anything is left."""
         ...
 
-    def adopt(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, RankedList]]:
-        """Yield the home lists of the visitors that ``wanted`` accepts, for a worker that took over their partition.
+    def adopt(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, int]]:
+        """Yield the visitors that ``wanted`` accepts and have a home list, and when it was made, in ms.
 
-        A list that is written meanwhile may be yielded in its old or its new form, or twice.
+        For a worker that took over their partition. A list that is written meanwhile may be yielded in its old or its new form,
+        or twice.
         """
         ...
 
@@ -126,9 +127,9 @@ class MemoryVisitorStore:
         mine[one.placement] = pack(one.ranked)
         return True
 
-    def listed(self, user_ids: Sequence[str]) -> list[bool]:
-        """Tell for each visitor whether their home list stands."""
-        return [keys.HOME in self._lists.get(user_id, {}) for user_id in user_ids]
+    def made_at(self, user_ids: Sequence[str]) -> list[int]:
+        """Return when the home lists that stand were made."""
+        return [read_made_at(self._lists.get(user_id, {}).get(keys.HOME, b"")) for user_id in user_ids]
 
     def forget(self, user_id: str) -> Forgotten:
         """Delete the profile and every list of a visitor."""
@@ -136,12 +137,10 @@ class MemoryVisitorStore:
         deleted = {keys.profile(user_id): len(profile)} if profile is not None else {}
         return Forgotten(deleted | {keys.rec(user_id, placement): len(value) for placement, value in lists.items()}, ())
 
-    def adopt(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, RankedList]]:
-        """Yield the home lists of the visitors that ``wanted`` accepts."""
-        for user_id, lists in list(self._lists.items()):
-            ranked = unpack_or_none(lists.get(keys.HOME))
-            if ranked is not None and wanted(user_id):
-                yield user_id, ranked
+    def adopt(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, int]]:
+        """Yield the visitors that ``wanted`` accepts and have a home list, and when it was made."""
+        users = [user_id for user_id in self._lists if wanted(user_id)]
+        yield from ((user_id, made_at) for user_id, made_at in zip(users, self.made_at(users), strict=True) if made_at)
 
     def lists(self, user_id: str) -> dict[str, RankedList]:
         """Return the visitor's lists by placement."""

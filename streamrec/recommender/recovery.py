@@ -36,6 +36,6 @@ class Recovery:
                 self._observer.count("store_losses", found)
                 self._lost = True
         if self._lost:
-            self._upkeep.reconcile()
+            self._upkeep.adopt()
             self._fallbacks.lost()
             self._lost = False

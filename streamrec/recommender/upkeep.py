@@ -89,33 +89,26 @@ class Upkeep:
         """Look at the campaigns at the next tick."""
         self._watch.edited()
 
-    def adopt(self) -> int:
-        """Take over the lists of visitors that are now this worker's, to be ranked again; return how many."""
-        found = 0
-        for user_id, ranked in self._store.adopt(lambda user_id: user_id not in self._matrix and self._share.has_visitor(user_id)):
-            self._matrix.put([user_id], [empty_ranking()], ranked.made_at)
-            self._mark([user_id])
-            found += 1
-        return found
-
     def refresh(self, users: Iterable[str]) -> None:
         """Rank the lists of these visitors again, in the background; those that are not known here are left alone."""
         self._mark(user_id for user_id in users if user_id in self._matrix)
 
-    def reconcile(self) -> None:
-        """Agree again with a store that lost data: known are the lists that stand there, as they stand.
+    def adopt(self) -> int:
+        """Agree with the store on whose lists are this worker's, after a rebalance or when the store lost data.
 
-        A visitor whose list is gone is dropped and not written back from memory: they may be forgotten by now. Their next event, or
-        a rebuild, brings them back. Raises StoreUnavailable; repeating is safe.
+        Known are the lists of its visitors that stand there, as they stand; those that were not known so are ranked again, and
+        counted in the result. A visitor who is another's now is dropped: what is remembered of them grows old. So is one whose list
+        is gone, and not written back from memory: they may be forgotten by now. Their next event, or a rebuild, brings them back.
+
+        Raises StoreUnavailable; repeating is safe.
         """
-        standing: set[str] = set()
-        for user_id, ranked in self._store.adopt(self._share.has_visitor):
+        found, standing = 0, set()
+        for user_id, made_at in self._store.adopt(self._share.has_visitor):
             standing.add(user_id)
-            if self._matrix.made_at(user_id) != ranked.made_at:
-                self._matrix.put([user_id], [empty_ranking()], ranked.made_at)
-                self._mark([user_id])
+            found += self._follow(user_id, made_at)
         self._drop(user_id for user_id in self._matrix.users() if user_id not in standing)
         self._in_doubt.clear()
+        return found
 
     def tick(self, budget_s: float) -> None:
         """Do what is due: campaigns that start or end now, and lists to rank again until about ``budget_s`` seconds are over.
@@ -160,6 +153,14 @@ class Upkeep:
             self._matrix.drop([user_id])
             self._dirty.pop(user_id, None)
 
+    def _follow(self, user_id: str, made_at: int) -> bool:
+        """Know the visitor's list that stands; one that is not ours is to be ranked again."""
+        if self._matrix.made_at(user_id) == made_at:
+            return False
+        self._matrix.put([user_id], [empty_ranking()], made_at)
+        self._mark([user_id])
+        return True
+
     def _republish(self, users: Iterable[str]) -> None:
         held = [(user_id, ranking) for user_id in users if (ranking := self._matrix.get(user_id)) is not None]
         for start in range(0, len(held), _BLOCK):
@@ -185,12 +186,20 @@ class Upkeep:
         """Look which lists stand where a write was not answered: our own must not pass for another worker's."""
         if not self._in_doubt:
             return
-        doubted = {user_id for user_id in self._in_doubt if self._share.has_visitor(user_id)}
-        for user_id, ranked in self._store.adopt(doubted.__contains__):
+        doubted = [user_id for user_id in self._in_doubt if self._share.has_visitor(user_id)]
+        for user_id, made_at in zip(doubted, self._store.made_at(doubted), strict=True):
             ranking = self._matrix.get(user_id)
-            if ranking is not None:
-                self._matrix.put([user_id], [ranking], ranked.made_at)
+            if ranking is not None and made_at:
+                self._matrix.put([user_id], [ranking], made_at)
         self._in_doubt.clear()
+
+    def _outrun(self, users: Sequence[str]) -> None:
+        """Follow the newer lists of these visitors if they are ours: their last owner wrote them late, and keeps them no more."""
+        ours = [user_id for user_id in users if self._share.has_visitor(user_id)]
+        standing = {user_id: at for user_id, at in zip(ours, self._store.made_at(ours), strict=True) if at} if ours else {}
+        self._drop(user_id for user_id in users if user_id not in standing)
+        for user_id, made_at in standing.items():
+            self._follow(user_id, made_at)
 
     def _replace(self, rankings: Sequence[tuple[str, Ranking]], kind: str) -> list[str]:
         """Publish the rankings and return the visitors whose lists are shorter than they should be."""
@@ -208,13 +217,14 @@ class Upkeep:
         except StoreUnavailable:
             self._in_doubt.update(user_id for user_id, _ in known)
             raise
-        short = []
+        short, refused = [], []
         for (user_id, ranking), ranked, ok in zip(known, lists, replaced, strict=True):
             if not ok:  # forgotten, expired, or written by another worker, whose list is newer than what we hold
-                self._drop([user_id])
+                refused.append(user_id)
                 continue
             self._matrix.put([user_id], [ranking], now_ms)
             if len(ranked.items) < min(len(ranking), self._knowledge.list_size):
                 short.append(user_id)
         self._observer.count("lists_pushed", kind, sum(replaced))
+        self._outrun(refused)
         return short

@@ -84,8 +84,7 @@ class Visits:
         history. Raises StoreUnavailable; taking them again is then safe.
         """
         pending = _by_visitor(events)
-        stand = self._store.listed(list(pending))
-        standing = {user_id for user_id, stands in zip(pending, stand, strict=True) if stands}
+        standing = {user_id for user_id, made_at in zip(pending, self._store.made_at(list(pending)), strict=True) if made_at}
         listing = _Listing({user_id for user_id in standing if user_id in self._matrix}, pending.keys() - standing)
         self._take(pending, listing)
         return list(listing.later)

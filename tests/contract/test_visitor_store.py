@@ -10,7 +10,7 @@ from streamrec.config import ProfileSettings
 from streamrec.errors import ProfileError
 from streamrec.events import Click
 from streamrec.lists import keys
-from streamrec.lists.packing import ListItem, RankedList
+from streamrec.lists.packing import ListItem, RankedList, unpack
 from streamrec.lists.redis_visitors import RedisVisitorStore
 from streamrec.lists.visitors import MemoryVisitorStore, Replacement, VisitorStore, VisitorUpdate
 from streamrec.profiles import Profile, apply
@@ -35,7 +35,11 @@ def _list(*ids: str, made_at: int = NOW) -> RankedList:
 
 
 def _adopted(store: VisitorStore) -> dict[str, RankedList]:
-    return dict(store.adopt(lambda _: True))
+    users = [user_id for user_id, _ in store.adopt(lambda _: True)]
+    if isinstance(store, MemoryVisitorStore):
+        return {user_id: store.lists(user_id)[keys.HOME] for user_id in users}
+    assert isinstance(store, RedisVisitorStore)
+    return {user_id: unpack(bytes(store._client.get(keys.rec(user_id)))) for user_id in users}  # type: ignore[arg-type]
 
 
 def test_an_unknown_visitor_has_an_empty_profile(store: VisitorStore) -> None:
@@ -126,11 +130,12 @@ def test_who_held_a_forgotten_profile_cannot_bring_it_back_even_after_the_visito
     assert [i.item_id for i in store.load(["u"])[0].recent] == ["new"]
 
 
-def test_adopting_yields_the_home_lists_of_the_wanted_visitors(store: VisitorStore) -> None:
+def test_adopting_yields_when_the_home_lists_of_the_wanted_visitors_were_made(store: VisitorStore) -> None:
     for n in range(20):
-        lists = {keys.HOME: _list(str(n))} if n % 2 else {"cart": _list(str(n))}
+        lists = {keys.HOME: _list(str(n), made_at=NOW + n)} if n % 2 else {"cart": _list(str(n))}
         store.commit([VisitorUpdate(f"u{n}", _click(Profile(), "x"), lists)])
-    assert dict(store.adopt(lambda user_id: user_id < "u2")) == {f"u{n}": _list(str(n)) for n in range(1, 20, 2) if f"u{n}" < "u2"}
+    assert dict(store.adopt(lambda user_id: user_id < "u2")) == {f"u{n}": NOW + n for n in range(1, 20, 2) if f"u{n}" < "u2"}
+    assert store.made_at(["u3", "u2", "nobody"]) == [NOW + 3, 0, 0]
 
 
 def test_the_memory_store_keeps_the_visitors_written_last_up_to_its_bound() -> None:

@@ -19,6 +19,7 @@ import pytest
 
 from streamrec.events.topics import CAMPAIGNS, CARTS, CATALOG, CLICKS, ORDERS, PRICE, STOCK
 from streamrec.lists import keys
+from streamrec.lists.packing import unpack
 from streamrec.lists.rebuilding import Rebuilding
 from streamrec.profiles import Profile
 from tests.integration.shop import Shop, await_until, now_ms
@@ -95,7 +96,8 @@ def _profiles(shop: Shop) -> list[Profile]:
 
 def _homes(shop: Shop) -> dict[str, set[str]]:
     """Return what stands in each visitor's list."""
-    return {user: {item.id for item in ranked.items} for user, ranked in shop.visitors.adopt(lambda _: True)}
+    values = {user: shop.redis.get(keys.rec(user)) for user, _ in shop.visitors.adopt(lambda _: True)}
+    return {user: {item.id for item in unpack(value).items} for user, value in values.items() if isinstance(value, bytes)}
 
 
 def _whole(shop: Shop) -> bool:

@@ -96,7 +96,10 @@ def _children(pid: int) -> list[int]:
 def test_ctrl_c_ends_the_demo_and_leaves_no_process_behind(shop: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "streamrec", "demo", "--data", str(shop), "--seconds", "300", "--no-view", "--broker", KIND]
     with (tmp_path / "out").open("wb") as out:
+        # A shell starts what runs in the background deaf to Ctrl-C, and children inherit that.
+        heard = signal.signal(signal.SIGINT, signal.default_int_handler)
         demo = subprocess.Popen(command, env={**os.environ, **QUICK}, stdout=out, stderr=out, start_new_session=True)
+        signal.signal(signal.SIGINT, heard)
         try:
             _await(lambda: b"warming up" in (tmp_path / "out").read_bytes() or demo.poll() is not None, 120.0)
             children = _children(demo.pid)

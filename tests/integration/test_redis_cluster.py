@@ -82,7 +82,7 @@ def test_visitors_of_every_slot_are_written_found_read_and_forgotten(client: red
         == [True] * 40
     )
     assert {p.revision > 0 for p in store.load(names)} == {True}
-    assert dict(store.adopt(lambda _: True)) == {name: _list(name) for name in names}
+    assert dict(store.adopt(lambda _: True)) == {name: _list(name).made_at for name in names}
     proof = store.forget("u7")
     assert (len(proof.deleted), proof.remaining) == (3, ())
     assert len(dict(store.adopt(lambda _: True))) == 39

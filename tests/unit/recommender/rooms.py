@@ -219,7 +219,7 @@ class Room:
         return self.store.lists(user_id)[HOME].ids()
 
     def homes(self) -> dict[str, list[str]]:
-        return {user_id: ranked.ids() for user_id, ranked in self.store.adopt(lambda _: True)}
+        return {user_id: self.home(user_id) for user_id, _ in self.store.adopt(lambda _: True)}
 
     # -- time --------------------------------------------------------------------------------------------------------
 

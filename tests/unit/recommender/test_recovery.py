@@ -74,7 +74,7 @@ def test_an_outage_amid_the_recovery_does_not_end_it(monkeypatch: pytest.MonkeyP
         raise StoreUnavailable("away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(room.upkeep, "reconcile", away)
+        patch.setattr(room.upkeep, "adopt", away)
         with pytest.raises(StoreUnavailable):
             recovery.tick()
     assert room.fallbacks.backlog == 0

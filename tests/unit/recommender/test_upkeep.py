@@ -115,13 +115,35 @@ def test_a_forgotten_visitor_stays_forgotten() -> None:
     assert room.upkeep.backlog == 0
 
 
-def test_a_list_of_another_worker_is_not_overwritten_and_its_visitor_is_no_longer_ours() -> None:
+def test_a_list_that_another_worker_wrote_is_not_overwritten_and_its_visitor_is_no_longer_ours() -> None:
     room = _visited()
     theirs = _writes_elsewhere(room, "u")
+    room.upkeep._share = Nothing()
     room.stock(theirs.ids()[0], 0)
     assert room.store.lists("u")[HOME] == theirs
     assert "u" not in room.matrix
     assert "v" in room.matrix
+
+
+def test_a_list_that_its_last_owner_wrote_late_is_not_overwritten_unseen_but_followed_and_repaired() -> None:
+    room = _visited()
+    theirs = _writes_elsewhere(room, "u")
+    gone = theirs.ids()[0]
+    room.stock(gone, 0)
+    assert room.store.lists("u")[HOME] == theirs  # what we held of it was old
+    room.tick()
+    assert gone not in room.home("u")
+    assert room.upkeep.backlog == 0
+
+
+def test_a_visitor_who_comes_back_from_another_worker_is_known_by_the_list_that_stands() -> None:
+    """What was remembered from before would hide which items the list holds now."""
+    room = _visited()
+    theirs = _writes_elsewhere(room, "u")
+    assert room.upkeep.adopt() == 1
+    room.tick()
+    room.stock(theirs.ids()[0], 0)
+    assert theirs.ids()[0] not in room.home("u")
 
 
 def test_adopted_lists_are_ranked_anew_and_repaired_from_then_on() -> None:
@@ -355,7 +377,7 @@ def test_visitors_whose_lists_are_lost_do_not_return_from_memory() -> None:
     """They may have been forgotten meanwhile; their next event brings them back."""
     room = _visited()
     room.store.forget("u")
-    room.upkeep.reconcile()
+    room.upkeep.adopt()
     assert "u" not in room.matrix
     room.stock(room.home("v")[0], 0)
     room.tick()
@@ -366,7 +388,7 @@ def test_visitors_whose_lists_are_lost_do_not_return_from_memory() -> None:
 
 def test_lists_that_stand_as_we_know_them_are_not_ranked_again_when_data_was_lost() -> None:
     room = _visited()
-    room.upkeep.reconcile()
+    room.upkeep.adopt()
     assert room.upkeep.backlog == 0
     gone = room.home("u")[0]
     room.stock(gone, 0)
@@ -377,7 +399,7 @@ def test_lists_that_stand_as_we_know_them_are_not_ranked_again_when_data_was_los
 def test_an_older_list_that_came_back_with_a_snapshot_is_ranked_again_and_repaired_from_then_on() -> None:
     room = _visited()
     _writes_elsewhere(room, "u", later=-500)
-    room.upkeep.reconcile()
+    room.upkeep.adopt()
     assert room.upkeep.backlog == 1
     room.tick()
     assert room.store.lists("u")[HOME].made_at == room.clock.now_ms()
@@ -389,5 +411,5 @@ def test_an_older_list_that_came_back_with_a_snapshot_is_ranked_again_and_repair
 def test_lists_of_others_are_not_known_after_a_loss() -> None:
     room = _visited()
     room.upkeep._share = Nothing()
-    room.upkeep.reconcile()
+    room.upkeep.adopt()
     assert len(room.matrix) == room.upkeep.backlog == 0

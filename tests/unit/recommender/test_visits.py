@@ -148,7 +148,7 @@ def test_recalled_events_give_the_profile_and_the_list_that_they_gave_at_first()
     room.click("u", "i1", "i2", "i4")
     [before], home = room.store.load(["u"]), room.home("u")
     room.store.forget("u")
-    room.upkeep.reconcile()
+    room.upkeep.adopt()
     assert _recalled(room, "i1") == []  # the list was missing, so it was made
     assert _recalled(room, "i1", "i2", "i4") == ["u"]  # it stands, and is ranked again in the background
     room.upkeep.refresh(["u", "nobody"])
