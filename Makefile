@@ -14,6 +14,8 @@ PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-che
 DEMO_ARGS ?=
 LOCAL_ARGS ?=
 PYTEST_ARGS ?=
+# Tests of failures mostly wait. A file stays in one process, because its tests share a broker.
+SIDE_BY_SIDE ?= -n 2 --dist loadfile
 # Set where a skipped test must be a failure.
 CI ?=
 export PYTHONUNBUFFERED := 1
@@ -54,10 +56,11 @@ check: $(VENV)/.dev  ## Run the linters and the type checker
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 test: check  ## Run the linters and every test that needs nothing from outside; this is CI
-	STREAMREC_REQUIRE_ALL=1 $(BIN)/pytest -m "not shared_data and not kafka" $(PYTEST_ARGS)
+	STREAMREC_REQUIRE_ALL=1 $(BIN)/pytest $(SIDE_BY_SIDE) -m "not shared_data and not kafka" $(PYTEST_ARGS)
 
 test-kafka: $(VENV)/.dev  ## Run everything that talks to a broker on a real Apache Kafka; needs Java and Maven
-	STREAMREC_REQUIRE_ALL=$(CI) STREAMREC_TEST_BROKER=apache $(BIN)/pytest tests/workers tests/integration tests/delivery $(PYTEST_ARGS)
+	STREAMREC_REQUIRE_ALL=$(CI) STREAMREC_TEST_BROKER=apache \
+	  $(BIN)/pytest $(SIDE_BY_SIDE) -m "integration and not embedded_only" tests/workers tests/integration tests/delivery $(PYTEST_ARGS)
 
 test-data: $(VENV)/.dev  ## Run the tests that read real data sets in ../shared/data
 	@if [[ ! -d ../shared/data ]]; then echo "../shared/data is not there; put the data sets beside the repository" >&2; exit 1; fi

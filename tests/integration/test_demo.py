@@ -78,6 +78,7 @@ def test_the_demo_measures_every_latency_and_finds_no_violation(shop: Path, tmp_
     assert {name for name, latency in found["latency_ms"].items() if not latency["n"]} == set()
 
 
+@pytest.mark.embedded_only
 def test_the_same_file_replayed_twice_changes_nothing(shop: Path, tmp_path: Path) -> None:
     said: list[str] = []
     view = PlainView(said.append)

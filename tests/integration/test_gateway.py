@@ -35,6 +35,7 @@ def _exactly(connection: socket.socket, n: int) -> bytes:
 
 
 @pytest.mark.integration
+@pytest.mark.embedded_only
 def test_an_old_client_gets_an_answer_without_tagged_fields_and_a_new_one_works_as_ever() -> None:
     with LocalBroker(old_clients=True) as broker:
         answer = _ask(broker.port)

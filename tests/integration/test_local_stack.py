@@ -22,7 +22,7 @@ from streamrec.local import LocalBroker, LocalRedis, LocalStack, WorkerProcess
 from streamrec.local.child import Child
 from streamrec.local.workspace import Workspace, sweep
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.embedded_only]
 
 
 def _alive(pid: int) -> bool:

@@ -27,7 +27,7 @@ from streamrec.lists.visitors import VisitorUpdate
 from streamrec.local import LocalRedis
 from streamrec.profiles import Profile
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.embedded_only]
 
 NOW = 1_767_225_600_000
 _FORMING_S = 30.0
