@@ -103,7 +103,7 @@ class LockedShop:
     def give(self, rights: list[AclBinding]) -> None:
         """Give rights in Kafka."""
         for future in self.admin.create_acls(rights).values():
-            future.result(10)
+            future.result(60)
 
     def _redis_users(self) -> Path:
         folder = self.folder / "redis-passwords"
