@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from pydantic import SecretStr
 
 from streamrec.clock import ManualClock
@@ -25,16 +25,25 @@ KAFKA = KafkaSettings(bootstrap="nowhere:1", drain_timeout_s=0.01)
 class FakeConsumer:
     """Notes what is committed; refuses with ``error`` if there is one."""
 
-    committed: list[tuple[str, int, int]] = field(default_factory=list)
+    commits: list[tuple[str, int, int]] = field(default_factory=list)
     error: int | None = None
+    #: What the group's coordinator says of offsets, or how it refuses.
+    stands: dict[int, int] = field(default_factory=dict)
+    unanswered: int | None = None
+    assigned: list[tuple[str, int, int]] | None = None
 
     def commit(self, *, offsets: Sequence[TopicPartition], asynchronous: bool) -> None:
         if self.error is not None:
             raise KafkaException(KafkaError(self.error))
-        self.committed += [(place.topic, place.partition, place.offset) for place in offsets]
+        self.commits += [(place.topic, place.partition, place.offset) for place in offsets]
+
+    def committed(self, places: Sequence[TopicPartition], timeout: float) -> list[TopicPartition]:
+        if self.unanswered is not None:
+            raise KafkaException(KafkaError(self.unanswered))
+        return [TopicPartition(p.topic, p.partition, self.stands.get(p.partition, OFFSET_INVALID)) for p in places]
 
     def assign(self, places: Sequence[TopicPartition]) -> None:
-        pass
+        self.assigned = [(p.topic, p.partition, p.offset) for p in places]
 
     def resume(self, places: Sequence[TopicPartition]) -> None:
         pass
@@ -60,7 +69,7 @@ def test_what_is_done_is_committed_once() -> None:
     reader.done(_delivered(reader))
     for _ in range(2):
         reader._commit(consumer, wait=True)
-    assert consumer.committed == [(STOCK, 0, 5), (STOCK, 1, 9)]
+    assert consumer.commits == [(STOCK, 0, 5), (STOCK, 1, 9)]
 
 
 def test_of_a_lost_partition_nothing_is_committed_and_what_had_not_begun_is_given_up() -> None:
@@ -73,7 +82,7 @@ def test_of_a_lost_partition_nothing_is_committed_and_what_had_not_begun_is_give
     assert [one.key for one in batch.rejected] == [b"b"]
     reader.done(batch)
     reader._commit(consumer, wait=True)
-    assert consumer.committed == [(STOCK, 1, 9)]
+    assert consumer.commits == [(STOCK, 1, 9)]
 
 
 def test_what_had_begun_when_its_partition_was_lost_is_not_committed_either() -> None:
@@ -83,7 +92,26 @@ def test_what_had_begun_when_its_partition_was_lost_is_not_committed_either() ->
     reader._lost(consumer, [TopicPartition(STOCK, 0)])
     reader.done(batch)
     reader._commit(consumer, wait=True)
-    assert consumer.committed == [(STOCK, 1, 9)]
+    assert consumer.commits == [(STOCK, 1, 9)]
+
+
+def test_a_member_starts_where_the_group_was_and_at_the_beginning_where_it_never_was() -> None:
+    reader, _ = _member()
+    consumer = FakeConsumer(stands={1: 7})
+    reader._assigned(cast("Consumer", consumer), [TopicPartition(STOCK, 0), TopicPartition(STOCK, 1)])
+    assert consumer.assigned == [(STOCK, 0, OFFSET_BEGINNING), (STOCK, 1, 7)]
+    assert not reader._wants_another
+
+
+def test_a_member_that_is_not_told_where_the_group_was_joins_again() -> None:
+    """Left alone, librdkafka may never ask again, and the partition is never read."""
+    reader, _ = _member()
+    consumer = FakeConsumer(unanswered=KafkaError.COORDINATOR_NOT_AVAILABLE)
+    reader._assigned(cast("Consumer", consumer), [TopicPartition(STOCK, 0)])
+    assert consumer.assigned == []
+    assert reader._wants_another
+    reader._open().close()
+    assert not reader._wants_another
 
 
 @dataclass
@@ -124,7 +152,7 @@ def test_a_revoked_partition_is_committed_as_far_as_it_is_done_and_then_forgotte
     reader, consumer = _member()
     reader.done(_delivered(reader))
     reader._revoked(consumer, [TopicPartition(STOCK, 0)])
-    assert (STOCK, 0, 5) in consumer.committed
+    assert (STOCK, 0, 5) in consumer.commits
     assert reader.owned == {(STOCK, 1)}
 
 
@@ -138,7 +166,7 @@ def test_a_commit_that_meets_a_rebalance_is_tried_again_and_any_other_refusal_is
         reader._commit(consumer, wait=True)
     consumer.error = None
     reader._commit(consumer, wait=True)
-    assert consumer.committed == [(STOCK, 0, 5), (STOCK, 1, 9)]
+    assert consumer.commits == [(STOCK, 0, 5), (STOCK, 1, 9)]
 
 
 def test_credentials_reach_librdkafka_and_own_settings_win() -> None:

@@ -6,13 +6,13 @@ import time
 from typing import TYPE_CHECKING
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from workers.transport.client import LIBRARY_LOG, reader
 from workers.transport.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from workers.transport.batch import Place, RecordBatch
 
@@ -25,6 +25,15 @@ RETRIABLE_COMMITS = {
     KafkaError.ILLEGAL_GENERATION,
     KafkaError.UNKNOWN_MEMBER_ID,
 }
+
+
+#: How long Kafka may take to say what is committed; in a rebalance the whole group waits for it.
+COMMITTED_S = 5.0
+
+
+def starts(offsets: Mapping[Place, int | None]) -> list[TopicPartition]:
+    """Return partitions with the offsets to read from; None stands for the beginning."""
+    return [TopicPartition(*place, OFFSET_BEGINNING if offset is None else offset) for place, offset in offsets.items()]
 
 
 class GroupReader(Reader):
@@ -43,6 +52,7 @@ class GroupReader(Reader):
     def _open(self) -> Consumer:
         self._done, self._owned, self._commit_at = {}, set(), 0.0
         self._committed: dict[Place, int] = {}
+        self._lost_its_place = False
         settings = reader(self.kafka, self.group) | {"partition.assignment.strategy": "range"}
         consumer = Consumer(settings | {"on_commit": self._answered, "error_cb": self._refusal}, logger=LIBRARY_LOG)
         consumer.subscribe(self.topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
@@ -97,9 +107,23 @@ class GroupReader(Reader):
         """Return what of ``due`` may be committed now: all of it."""
         return due
 
-    def _starting(self, consumer: Consumer, assigned: Sequence[TopicPartition]) -> list[TopicPartition]:  # noqa: ARG002 - see there
-        """Return the partitions with the offsets to start from: where the group was."""
-        return list(assigned)
+    def _starting(self, consumer: Consumer, assigned: Sequence[TopicPartition]) -> list[TopicPartition]:
+        """Return the partitions with the offsets to start from: where the group was. Raises KafkaException."""
+        committed = self._where_the_group_was(consumer, [(p.topic, p.partition) for p in assigned])
+        return starts(committed)
+
+    def _where_the_group_was(self, consumer: Consumer, places: Collection[Place]) -> dict[Place, int | None]:
+        """Return the offsets in Kafka, None for a partition that has none; raises KafkaException."""
+        committed: dict[Place, int | None] = {}
+        for found in consumer.committed([TopicPartition(*place) for place in places], timeout=COMMITTED_S):
+            if found.error is not None:
+                raise KafkaException(found.error)
+            committed[found.topic, found.partition] = found.offset if found.offset >= 0 else None
+        return committed
+
+    @property
+    def _wants_another(self) -> bool:
+        return self._lost_its_place
 
     def _end_reached(self, place: Place) -> None:
         """Nothing to do: a group reads on."""
@@ -108,7 +132,14 @@ class GroupReader(Reader):
         with self._changed:
             self._owned |= {(p.topic, p.partition) for p in assigned}
         self.ready.set()
-        consumer.assign(self._starting(consumer, assigned))
+        try:
+            consumer.assign(self._starting(consumer, assigned))
+        except KafkaException as error:
+            # Left to librdkafka, a question for offsets that fails once may never be asked again, and the partition never be read.
+            log.warning("offsets not read, joining again", group=self.group, error=str(error))
+            consumer.assign([])
+            self._lost_its_place = True
+            return
         # librdkafka keeps a partition paused that was paused when it was lost: without this it would never be read again.
         consumer.resume(list(assigned))
         self._paused = False

@@ -128,17 +128,27 @@ class Reader(threading.Thread, ABC):
         if not self._wait_for_others():
             return
         try:
-            consumer = self._open()
-            try:
-                while not self._stop_reading.is_set():
-                    self._step(consumer)
-                if not self._finish(self.kafka.drain_timeout_s):
-                    self._tell_left()
-                self._commit(consumer, wait=True)
-            finally:
-                consumer.close()
+            while not self._stop_reading.is_set():
+                self._read()
         except Exception as error:  # noqa: BLE001 - whatever it is, a thread that died in silence would leave a worker that reads nothing
             self._failed(error)
+
+    def _read(self) -> None:
+        """Read with one consumer until stopped, or until another is wanted."""
+        consumer = self._open()
+        try:
+            while not (self._stop_reading.is_set() or self._wants_another):
+                self._step(consumer)
+            if not self._finish(self.kafka.drain_timeout_s):
+                self._tell_left()
+            self._commit(consumer, wait=True)
+        finally:
+            consumer.close()
+
+    @property
+    def _wants_another(self) -> bool:
+        """Whether this consumer is in a state that it would not leave."""
+        return False
 
     def _wait_for_others(self) -> bool:
         """Wait until everything in ``after`` has happened; False when stopped before."""

@@ -6,15 +6,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 
 from streamrec.errors import StoreUnavailable
-from workers.transport.group import GroupReader
+from workers.transport.group import GroupReader, starts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from confluent_kafka import Consumer
+    from confluent_kafka import Consumer, TopicPartition
 
     from workers.transport.batch import Place
     from workers.transport.stamps import Stamps
@@ -23,8 +23,6 @@ log = structlog.get_logger(__name__)
 
 #: How often the stamps are looked at; so long it may take until it is noticed that Redis lost data.
 LOOK_S = 1.0
-#: How long Kafka may take to say what is committed; in a rebalance the whole group waits for it.
-COMMITTED_S = 5.0
 
 
 class StampedGroupReader(GroupReader):
@@ -44,12 +42,13 @@ class StampedGroupReader(GroupReader):
         places = [(p.topic, p.partition) for p in assigned]
         self._stamps.forget(places)
         self._disown(places)
+        committed = self._where_the_group_was(consumer, places)
         try:
-            return self._place(consumer, places)
-        except (StoreUnavailable, KafkaException) as error:
+            return starts(self._stamps.place(committed) if committed else {})
+        except StoreUnavailable as error:
             # Read from where the group was. Nothing of it is committed before the stamps were seen, and then the reader goes back.
             log.warning("stamps not read", group=self.group, error=str(error))
-            return list(assigned)
+            return starts(committed)
 
     def _commit(self, consumer: Consumer, *, wait: bool) -> None:
         if not wait and time.monotonic() >= self._next_look:  # a reader that is leaving goes nowhere
@@ -68,29 +67,17 @@ class StampedGroupReader(GroupReader):
             log.warning("stamps not read", group=self.group, error=str(error))
 
     def _take_back(self, consumer: Consumer, places: Collection[Place]) -> None:
-        starts = self._place(consumer, places)
+        committed = self._where_the_group_was(consumer, places)
+        placed = starts(self._stamps.place(committed))
         try:
-            for start in starts:
+            for start in placed:
                 consumer.seek(start)
         except KafkaException:
             self._stamps.forget(places)  # a partition that has just been assigned cannot seek yet: the next look tries again
             raise
         self._disown(places)
-        self._observer.count("rewound", self.group, len(starts))
-        log.warning("read again", group=self.group, partitions=[f"{p.topic}[{p.partition}]@{max(p.offset, 0)}" for p in starts])
-
-    def _place(self, consumer: Consumer, places: Collection[Place]) -> list[TopicPartition]:
-        """Return the partitions with the offsets to read from; raises StoreUnavailable or KafkaException."""
-        committed: dict[Place, int | None] = {}
-        for found in consumer.committed([TopicPartition(*place) for place in places], timeout=COMMITTED_S):
-            if found.error is not None:
-                raise KafkaException(found.error)
-            committed[found.topic, found.partition] = found.offset if found.offset >= 0 else None
-        starts = self._stamps.place(committed) if committed else {}
-        return [
-            TopicPartition(topic, partition, OFFSET_BEGINNING if start is None else start)
-            for (topic, partition), start in starts.items()
-        ]
+        self._observer.count("rewound", self.group, len(placed))
+        log.warning("read again", group=self.group, partitions=[f"{p.topic}[{p.partition}]@{max(p.offset, 0)}" for p in placed])
 
     def _disown(self, places: Collection[Place]) -> None:
         """Let what was read of the partitions so far acknowledge nothing any more."""
