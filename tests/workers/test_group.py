@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -16,7 +18,7 @@ from streamrec.events.topics import STOCK
 from tests.workers.messages import message
 from workers.transport.batch import RecordBatch, build_batch
 from workers.transport.client import common, is_fatal
-from workers.transport.group import GroupReader
+from workers.transport.group import STUCK_S, GroupReader
 
 KAFKA = KafkaSettings(bootstrap="nowhere:1", drain_timeout_s=0.01)
 
@@ -112,6 +114,38 @@ def test_a_member_that_is_not_told_where_the_group_was_joins_again() -> None:
     assert reader._wants_another
     reader._open().close()
     assert not reader._wants_another
+
+
+def _later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr("workers.transport.group.time", SimpleNamespace(monotonic=lambda: now + seconds))
+
+
+def test_a_member_that_stays_out_of_its_group_joins_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, consumer = _member()
+    reader._lost(consumer, [TopicPartition(STOCK, 0), TopicPartition(STOCK, 1)])
+    assert not reader._wants_another
+    _later(monkeypatch, STUCK_S + 1)
+    assert reader._wants_another
+
+
+def test_a_member_for_whom_there_is_no_partition_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, consumer = _member()
+    reader._revoked(consumer, [TopicPartition(STOCK, 0), TopicPartition(STOCK, 1)])
+    reader._assigned(consumer, [])
+    _later(monkeypatch, STUCK_S + 1)
+    assert not reader._wants_another
+
+
+def test_a_member_that_is_given_nothing_while_records_wait_joins_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, _ = _member()
+    assert not reader._wants_another
+    monkeypatch.setattr(reader.backlog, "ages_s", lambda _now: {(STOCK, 0): STUCK_S + 1})
+    assert not reader._wants_another
+    _later(monkeypatch, STUCK_S + 1)
+    assert reader._wants_another
+    _delivered(reader)
+    assert not reader._wants_another  # it works, or waits for Redis
 
 
 @dataclass

@@ -27,6 +27,8 @@ RETRIABLE_COMMITS = {
 }
 
 
+#: librdkafka mends itself within seconds, but for some states after a broker that hung: so long nothing happens until we mend it.
+STUCK_S = 30.0
 #: How long Kafka may take to say what is committed; in a rebalance the whole group waits for it.
 COMMITTED_S = 5.0
 
@@ -52,7 +54,8 @@ class GroupReader(Reader):
     def _open(self) -> Consumer:
         self._done, self._owned, self._commit_at = {}, set(), 0.0
         self._committed: dict[Place, int] = {}
-        self._lost_its_place = False
+        self._lost_its_place = self._spare = False
+        self._out_since = self._fed_at = time.monotonic()
         settings = reader(self.kafka, self.group) | {"partition.assignment.strategy": "range"}
         consumer = Consumer(settings | {"on_commit": self._answered, "error_cb": self._refusal}, logger=LIBRARY_LOG)
         consumer.subscribe(self.topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
@@ -123,7 +126,17 @@ class GroupReader(Reader):
 
     @property
     def _wants_another(self) -> bool:
-        return self._lost_its_place
+        """Whether the consumer does nothing and will not by itself: outside its group, or inside and given nothing, for long."""
+        now = time.monotonic()
+        held = bool(self._in_flight) or self._paused
+        if self._owned or self._spare or held:
+            self._out_since = now
+        if held or max(self.backlog.ages_s(now).values(), default=0.0) < STUCK_S:
+            self._fed_at = now
+        out_s, unfed_s = now - self._out_since, now - self._fed_at
+        if stuck := max(out_s, unfed_s) > STUCK_S:
+            log.warning("joining again: librdkafka does not", group=self.group, out_s=round(out_s), unfed_s=round(unfed_s))
+        return stuck or self._lost_its_place
 
     def _end_reached(self, place: Place) -> None:
         """Nothing to do: a group reads on."""
@@ -131,6 +144,8 @@ class GroupReader(Reader):
     def _assigned(self, consumer: Consumer, assigned: Sequence[TopicPartition]) -> None:
         with self._changed:
             self._owned |= {(p.topic, p.partition) for p in assigned}
+        #: In the group, with nothing to do: there are more members than partitions.
+        self._spare = not self._owned
         self.ready.set()
         try:
             consumer.assign(self._starting(consumer, assigned))
@@ -173,6 +188,7 @@ class GroupReader(Reader):
             self._changed.wait_for(lambda: not any(batch in self._in_flight for batch in busy), self.kafka.drain_timeout_s)
 
     def _forget(self, places: set[Place]) -> None:
+        self._spare, self._out_since = False, time.monotonic()
         with self._changed:
             self._owned -= places
             self.backlog.keep(self._owned)
