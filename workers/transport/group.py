@@ -67,6 +67,7 @@ class GroupReader(Reader):
         return frozenset(getattr(self, "_owned", ()))
 
     def _acknowledge(self, batch: RecordBatch) -> None:
+        self._fed_at = time.monotonic()
         self._done.update({place: offset for place, offset in batch.next_offsets.items() if place in self._owned})
 
     def _commit(self, consumer: Consumer, *, wait: bool) -> None:
@@ -127,16 +128,14 @@ class GroupReader(Reader):
     @property
     def _wants_another(self) -> bool:
         """Whether the consumer does nothing and will not by itself: outside its group, or inside and given nothing, for long."""
+        if self._lost_its_place:
+            return True
         now = time.monotonic()
-        held = bool(self._in_flight) or self._paused
-        if self._owned or self._spare or held:
-            self._out_since = now
-        if held or max(self.backlog.ages_s(now).values(), default=0.0) < STUCK_S:
-            self._fed_at = now
-        out_s, unfed_s = now - self._out_since, now - self._fed_at
-        if stuck := max(out_s, unfed_s) > STUCK_S:
-            log.warning("joining again: librdkafka does not", group=self.group, out_s=round(out_s), unfed_s=round(unfed_s))
-        return stuck or self._lost_its_place
+        if self._in_flight or self._paused or now - self._fed_at < STUCK_S:
+            return False
+        if not (self._owned or self._spare):
+            return now - self._out_since > STUCK_S
+        return max(self.backlog.ages_s(now).values(), default=0.0) > STUCK_S
 
     def _end_reached(self, place: Place) -> None:
         """Nothing to do: a group reads on."""

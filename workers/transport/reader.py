@@ -139,6 +139,8 @@ class Reader(threading.Thread, ABC):
         try:
             while not (self._stop_reading.is_set() or self._wants_another):
                 self._step(consumer)
+            if not self._stop_reading.is_set():
+                log.warning("opens another consumer", reader=self.name)
             if not self._finish(self.kafka.drain_timeout_s):
                 self._tell_left()
             self._commit(consumer, wait=True)
