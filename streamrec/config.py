@@ -108,6 +108,9 @@ class IndexSettings(Section):
     max_tombstone_ratio: float = Field(0.2, gt=0, lt=1, description="past it the graph is rebuilt in the background")
     max_items: int = Field(2_000_000, ge=1)
     threads: int = Field(0, ge=0, description="for bulk inserts, rebuilds and batches of queries; 0: one per core")
+    max_missing: float = Field(
+        0.001, ge=0, lt=1, description="a new model takes over once it has all but this share of the vectors served"
+    )
 
 
 class ProfileSettings(Section):

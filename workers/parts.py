@@ -48,6 +48,8 @@ class Role:
     status: Callable[[], dict[str, int]] = dict[str, int]
     #: Answers /why, where the role can.
     explain: Callable[[str, str], Any] | None = None
+    #: Words for the heartbeat, which are no numbers.
+    words: Callable[[], dict[str, str]] = dict[str, str]
 
     @property
     def services(self) -> list[ServiceT]:

@@ -132,7 +132,10 @@ class Recommender:
 
     def take_internal(self, records: Sequence[Record]) -> None:
         """Take vectors and neighbours, and note which items' lists are due."""
+        ranked_by = self.knowledge.digest
         changed = self.knowledge.take_vectors(pairs([r for r in records if r.topic == VECTORS], ItemVector))
+        if self.knowledge.digest != ranked_by:  # another model took over: every list is of the old one
+            self.upkeep.refresh(self.matrix.users())
         neighbours = pairs([r for r in records if r.topic == NEIGHBOURS], ItemNeighbours)
         self.knowledge.take_neighbours(neighbours)
         met = self.knowledge.items.find_all(tuple(item_id for item_id, _ in neighbours))
@@ -166,10 +169,19 @@ class Recommender:
             "visitors": len(self.matrix),
             "backlog": self.upkeep.backlog,
             "item_lists_due": self.fallbacks.backlog,
+            "next_model_percent": int(100 * self.knowledge.replica.coverage),
+            "understands_text": int(self.knowledge.understands_text),
         }
+
+    def words(self) -> dict[str, str]:
+        """Return the words of the heartbeat: the digests of the model served and of the one that is collected."""
+        replica = self.knowledge.replica
+        return {"model": replica.model_digest or "", "next_model": replica.next_digest or ""}
 
 
 def build(parts: Parts) -> Role:
     """Put the role together; loads the encoder, and builds it on the first run."""
     recommender = Recommender(parts)
-    return Role(RECOMMENDER, recommender.pipelines, [recommender.sweeper], recommender.status, recommender.explain)
+    return Role(
+        RECOMMENDER, recommender.pipelines, [recommender.sweeper], recommender.status, recommender.explain, recommender.words
+    )

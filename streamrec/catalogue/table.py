@@ -143,6 +143,13 @@ class ItemTable:
         return self._columns["listed"][: len(self._ids)]
 
     @property
+    def removed(self) -> NDArray[np.bool_]:
+        """Whether the catalogue took the item out; an item that it never had was not removed."""
+        n = len(self._ids)
+        removed: NDArray[np.bool_] = (self._columns["removed_order"][:n] >= 0) & ~self._columns["listed"][:n]
+        return removed
+
+    @property
     def price(self) -> NDArray[np.float64]:
         """The price, nan where unknown."""
         return self._columns["price"][: len(self._ids)]

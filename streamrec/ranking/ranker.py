@@ -84,6 +84,7 @@ class Ranker:
         encode_queries: Callable[[Sequence[str]], NDArray[Any]] | None = None,
         *,
         profiles: ProfileSettings | None = None,
+        can_encode: Callable[[], bool] = lambda: True,
         max_queries: int = 10_000,
         max_searches: int = 20_000,
     ) -> None:
@@ -93,7 +94,7 @@ class Ranker:
         self.campaigns = campaigns
         self.settings = settings
         self._profiles = profiles or ProfileSettings()
-        self._queries = QueryVectors(encode_queries, index.dim, max_queries)
+        self._queries = QueryVectors(encode_queries, index, max_queries, can_encode)
         self._nearest = NearestItems(index, max_searches)
         self._scenes = Scenes(items, index, neighbours, settings)
         self._lists = ItemLists(items, index, neighbours, campaigns, settings, max_searches=max_searches)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from streamrec.errors import VectorIndexError
-from streamrec.index import ExactIndex, HnswIndex, VectorIndex
+from streamrec.index import ExactIndex, Generations, HnswIndex, VectorIndex
 
 DIM = 24
 Floats = NDArray[np.float32]
@@ -28,7 +28,17 @@ def exact() -> VectorIndex:
     return ExactIndex(DIM, max_items=10_000)
 
 
-@pytest.fixture(params=[exact, hnsw, hnsw_that_rebuilds_often], ids=lambda build: build.__name__)
+def generations() -> VectorIndex:
+    """In the middle of a roll, after another: what is collected shows in no answer."""
+    index = Generations(ExactIndex(4), lambda dim: HnswIndex(dim, max_items=10_000, threads=1, ef_search=32), "old")
+    index.begin("served", DIM)
+    index.switch(keep=False)
+    index.begin("next", DIM)
+    index.put("next", np.arange(500, dtype=np.int32), clustered(500, seed=77))
+    return index
+
+
+@pytest.fixture(params=[exact, hnsw, hnsw_that_rebuilds_often, generations], ids=lambda build: build.__name__)
 def index(request: pytest.FixtureRequest) -> VectorIndex:
     build: Callable[[], VectorIndex] = request.param
     return build()
