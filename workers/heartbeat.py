@@ -69,7 +69,7 @@ class Heartbeat(Service):
 
     def _say(self) -> None:
         now_ms = self._parts.clock.now_ms()
-        state = {
+        state: dict[str, Any] = {
             "id": self.worker_id,
             "pid": os.getpid(),
             "roles": [role.name for role in self._roles],
@@ -78,7 +78,8 @@ class Heartbeat(Service):
             "lag": sum(sum(p.reader.lag.values()) for role in self._roles for p in role.pipelines),
         }
         for role in self._roles:
-            state |= role.status() | role.words()
+            state |= role.status()
+            state |= role.words()
         words = orjson.dumps(state)
         if words == self._said and now_ms - self._said_at < keys.HEARTBEAT_TTL_S * 1000 / 3:
             return

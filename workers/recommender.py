@@ -14,6 +14,7 @@ from streamrec.lists.continuity import Continuity
 from streamrec.lists.forgotten import ForgottenVisitors
 from streamrec.lists.item_lists import RedisListStore
 from streamrec.lists.matrix import ListMatrix
+from streamrec.lists.packing import pack
 from streamrec.lists.redis_visitors import RedisVisitorStore
 from streamrec.recommender import Fallbacks, Knowledge, Recovery, Upkeep, Visits
 from workers.groups import GROUPS, RECOMMENDER
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from streamrec.events import ItemActivity
     from streamrec.ranking.explain import Explanation
+    from streamrec.recommender import Question
     from workers.transport.batch import Place, Record
     from workers.transport.group import GroupReader
     from workers.transport.pipeline import Pipeline
@@ -161,6 +163,14 @@ class Recommender:
         [profile] = self.store.load([user_id])
         return self.knowledge.ranker.explain(profile, item_id, self.parts.clock.now_ms())
 
+    def search(self, question: Question) -> Future[bytes]:
+        """Answer a search as a packed list."""
+        return self.core.submit(lambda: pack(self.knowledge.search(question, self.parts.clock.now_ms())))
+
+    def similar(self, item_id: str, question: Question) -> Future[bytes]:
+        """Answer with an item's alternatives as a packed list."""
+        return self.core.submit(lambda: pack(self.knowledge.similar(item_id, question, self.parts.clock.now_ms())))
+
     def status(self) -> dict[str, int]:
         """Return the numbers of the heartbeat."""
         return {
@@ -183,5 +193,12 @@ def build(parts: Parts) -> Role:
     """Put the role together; loads the encoder, and builds it on the first run."""
     recommender = Recommender(parts)
     return Role(
-        RECOMMENDER, recommender.pipelines, [recommender.sweeper], recommender.status, recommender.explain, recommender.words
+        RECOMMENDER,
+        recommender.pipelines,
+        [recommender.sweeper],
+        recommender.status,
+        recommender.explain,
+        recommender.search,
+        recommender.similar,
+        recommender.words,
     )

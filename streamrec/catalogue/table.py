@@ -72,6 +72,9 @@ class ItemTable:
         self.version = 0
         #: Grows with every new row and every change of ``available`` or ``first_seen_ms``: what may be shown, and what is new.
         self.shown_version = 0
+        #: Grow with every change of a price, and of a quantity.
+        self.price_version = 0
+        self.quantity_version = 0
         #: Items that were not taken because the table is full.
         self.refused = 0
 
@@ -231,6 +234,7 @@ class ItemTable:
 
     def _take_quantity(self, row: int, quantity: int, ts: int, order: int) -> None:
         if self._newer("stock", row, ts, order):
+            self.quantity_version += bool(self._columns["quantity"][row] != quantity)
             self._columns["quantity"][row] = quantity
 
     def _take_price(self, row: int, price: float, list_price: float | None, ts: int, order: int) -> int:
@@ -239,7 +243,10 @@ class ItemTable:
         new = (price, np.nan if list_price is None else list_price)
         old = (self._columns["price"][row], self._columns["list_price"][row])
         self._columns["price"][row], self._columns["list_price"][row] = new
-        return 0 if np.array_equal(old, new, equal_nan=True) else Change.PRICE
+        if np.array_equal(old, new, equal_nan=True):
+            return 0
+        self.price_version += 1
+        return Change.PRICE
 
     def _take_catalogue(self, row: int, item: CatalogItem, order: int) -> int:
         changes = 0

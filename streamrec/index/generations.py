@@ -75,8 +75,9 @@ class Generation:
 class Generations:
     """A vector index that answers from one model at a time; see the port.
 
-    Changes by the port's methods are changes of the generation served now; removals and blocks reach both. ``make`` returns an empty
-    index for a dimension; ``model`` is the digest of the model whose vectors ``index`` holds or will hold, None while unknown.
+    Changes by the port's methods are changes of the generation served now; removals and blocks reach both. ``make`` returns an
+    empty index for a dimension; ``model`` is the digest of the model whose vectors ``index`` holds or will hold, None while
+    unknown.
     """
 
     def __init__(self, index: VectorIndex, make: Callable[[int], VectorIndex], model: str | None = None) -> None:

@@ -190,14 +190,14 @@ class VectorReplica:
 
 def _not_finite(vectors: Sequence[ItemVector | None]) -> set[int]:
     """Return the places of vectors with a NaN or an infinity: one broken message must not stop the batch."""
-    places: dict[int, list[int]] = {}
+    by_dim: dict[int, list[tuple[int, ItemVector]]] = {}
     for place, vector in enumerate(vectors):
         if vector is not None:
-            places.setdefault(vector.dim, []).append(place)
+            by_dim.setdefault(vector.dim, []).append((place, vector))
     broken: set[int] = set()
-    for found in places.values():
-        finite = np.isfinite(_decoded([vector for place in found if (vector := vectors[place]) is not None])).all(axis=1)
-        broken.update(place for place, fine in zip(found, finite.tolist(), strict=True) if not fine)
+    for found in by_dim.values():
+        finite = np.isfinite(_decoded([vector for _, vector in found])).all(axis=1)
+        broken.update(found[i][0] for i in np.flatnonzero(~finite).tolist())
     return broken
 
 

@@ -16,8 +16,8 @@ from streamrec.index import VectorIndex
 class QueryVectors:
     """A cache in front of an encoder; at ``max_queries`` the query asked for longest ago is forgotten.
 
-    Its content never shows in an answer, only in its speed: an encoder gives equal texts equal vectors. ``can_encode`` tells whether
-    the vectors that ``index`` answers from are of the encoder's model; while they are not, no query has a vector.
+    Its content never shows in an answer, only in its speed: an encoder gives equal texts equal vectors. ``can_encode`` tells
+    whether the vectors that ``index`` answers from are of the encoder's model; while they are not, no query has a vector.
     """
 
     def __init__(

@@ -15,12 +15,14 @@ from streamrec.candidates import NeighbourTable
 from streamrec.catalogue.store import Fact
 from streamrec.catalogue.table import Change, ItemTable
 from streamrec.config import Settings
+from streamrec.errors import InvalidRequest
 from streamrec.events import Campaign, ItemNeighbours, ItemVector
 from streamrec.index import Generations, VectorIndex, VectorReplica, build_index
 from streamrec.lists.packing import RankedList
 from streamrec.lists.publish import published
 from streamrec.profiles import Profile
 from streamrec.ranking import Ranker, Ranking
+from streamrec.recommender.questions import Question
 
 Rows = NDArray[np.int32]
 #: There is one variant until experiments split visitors.
@@ -139,6 +141,28 @@ class Knowledge:
     def rank(self, profiles: Sequence[Profile], now_ms: int) -> list[Ranking]:
         """Return what is ranked for each visitor: the published list and a reserve."""
         return self.ranker.rank(profiles, now_ms, k=self._ranked_size)
+
+    def search(self, question: Question, now_ms: int) -> RankedList:
+        """Return what is nearest to the question's query and passes its filter, as a list that storefronts read.
+
+        Raises InvalidRequest without a query, ModelError while texts cannot be compared with the vectors that are served.
+        """
+        if not question.query.strip():
+            raise InvalidRequest("there is no query; say what to search for with q=…")
+        ranking = self.ranker.search(question.query, now_ms, question.n, question.wanted)
+        return self.publish(ranking, now_ms, self.hidden(now_ms), size=question.n)
+
+    def similar(self, item_id: str, question: Question, now_ms: int) -> RankedList:
+        """Return the item's alternatives that pass the question's filter.
+
+        Raises InvalidRequest for an item that nobody knows, or where there is a query beside it.
+        """
+        if question.query:
+            raise InvalidRequest("q has no meaning here; search for words at /search?q=…")
+        if item_id not in self.items:
+            raise InvalidRequest("nobody knows this item; publish it to items.catalog first, or correct the id")
+        [ranking] = self.ranker.similar([item_id], now_ms, question.n, question.wanted)
+        return self.publish(ranking, now_ms, self.hidden(now_ms), size=question.n)
 
     def hidden(self, now_ms: int) -> NDArray[np.bool_]:
         """Return a mask over rows of what nobody may see now: unavailable, or excluded for everybody."""

@@ -46,7 +46,7 @@ def made(model: str, item: str, version: int) -> ItemVector:
 
 
 def numbers(vector: ItemVector) -> list[float]:
-    return np.frombuffer(vector.vector, "<f2").astype(np.float32).tolist()
+    return [float(number) for number in np.frombuffer(vector.vector, "<f2")]
 
 
 class Roll:
