@@ -37,7 +37,7 @@ def rules(command: Callable[..., None]) -> Callable[..., None]:
 @n_option
 @json_option
 @pass_parts
-def search(parts: Parts, query: str, n: int, as_json: bool, **chosen: Any) -> None:
+def search(parts: Parts, /, query: str, n: int, as_json: bool, **chosen: Any) -> None:
     """Search for words among the items that pass the rules.
 
     Asks a recommender that lives; what is sold out is never found.
@@ -51,7 +51,7 @@ def search(parts: Parts, query: str, n: int, as_json: bool, **chosen: Any) -> No
 @n_option
 @json_option
 @pass_parts
-def similar(parts: Parts, item_id: str, n: int, as_json: bool, **chosen: Any) -> None:
+def similar(parts: Parts, /, item_id: str, n: int, as_json: bool, **chosen: Any) -> None:
     """Read an item's alternatives; under rules a recommender that lives is asked for them."""
     ruled = any(value is not None and value != () for value in chosen.values())
     path = f"/similar/{quote(item_id, safe='')}"
