@@ -12,11 +12,13 @@ from streamrec.events import Campaign, Event, ItemNeighbours, ItemVector, encode
 from streamrec.events.topics import CAMPAIGNS, CATALOG, CLICKS, NEIGHBOURS, PAIRS, PRICE, STOCK, VECTORS
 from streamrec.lists.continuity import Continuity
 from streamrec.lists.forgotten import ForgottenVisitors
+from streamrec.lists.hidden_items import RedisHiddenItems
 from streamrec.lists.item_lists import RedisListStore
 from streamrec.lists.matrix import ListMatrix
 from streamrec.lists.packing import pack
+from streamrec.lists.pins import RedisPinStore
 from streamrec.lists.redis_visitors import RedisVisitorStore
-from streamrec.recommender import Fallbacks, Knowledge, Recovery, Upkeep, Visits
+from streamrec.recommender import CampaignGuard, Fallbacks, Knowledge, PinBoard, Recovery, Upkeep, Visits
 from workers.groups import GROUPS, RECOMMENDER
 from workers.parts import Parts, Role
 from workers.share import PartitionShare
@@ -97,6 +99,9 @@ class Recommender:
         self.upkeep = Upkeep(self.knowledge, self.store, self.matrix, share, clock, observer)
         lists = RedisListStore(parts.redis)
         self.fallbacks = Fallbacks(self.knowledge, lists, share, settings.lists, clock, observer)
+        hiding = RedisHiddenItems(parts.redis, cluster=settings.redis.cluster)
+        self.guard = CampaignGuard(self.knowledge, hiding, share, clock, observer)
+        self.pins = PinBoard(self.knowledge, RedisPinStore(parts.redis), share, clock)
         self.recovery = Recovery(Continuity(parts.redis), self.upkeep, self.fallbacks, clock, observer)
         self.sweeper = Sweeper(self.core, self.sweep, settings.lists.sweep_interval_s, after)
 
@@ -144,7 +149,9 @@ class Recommender:
         self.fallbacks.items_changed(np.concatenate([met[met >= 0], changed]).astype(np.int32))
 
     def sweep(self) -> None:
-        """Do what time makes due, after a rebalance first of all agree on whose lists are ours."""
+        """Do what time makes due: what readers must see or not; after a rebalance, whose lists are ours; repair."""
+        self.guard.tick()
+        self.pins.tick()
         owned = self.visits_reader.owned
         if owned != self.adopted:
             self.upkeep.adopt()
