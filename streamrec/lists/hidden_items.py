@@ -19,6 +19,8 @@ from streamrec.lists.functions import Command, call, fcall, run
 
 #: Items per function call: Redis does nothing else for about half a millisecond.
 _BLOCK: Final = 500
+#: Ids per call that marks no hash; Lua's stack has room for some thousands.
+_WIDE: Final = 2000
 #: Calls per round trip.
 _CALLS: Final = 10
 _HIDDEN: Final = 8
@@ -77,7 +79,7 @@ class MemoryHiddenItems:
 
 
 class RedisHiddenItems:
-    """In Redis; a block of items is one atomic call.
+    """In Redis; a block of items is one atomic call. All ids are in ``soldout`` before the first hash is marked, which takes longer.
 
     With ``cluster=True`` an item's hash, ``soldout`` and the set of hidden ids lie on different servers. Ids are then noted before
     anything is done and forgotten when all is done, so that who takes over finds everything that was begun; what a stock event that
@@ -104,8 +106,11 @@ class RedisHiddenItems:
 
     def change(self, item_ids: Sequence[str], *, hide: bool) -> bool:
         """Hide the items, or show them again."""
-        step = self._across_slots if self._cluster else self._at_once
-        return all(step(part, hide) for part in _parts(item_ids, _BLOCK * _CALLS))
+        if self._cluster:
+            return all(self._across_slots(part, hide) for part in _parts(item_ids, _BLOCK * _CALLS))
+        if hide and not all(self._guarded(part) for part in _parts(item_ids, _WIDE * _CALLS)):
+            return False
+        return all(self._at_once(part, hide) for part in _parts(item_ids, _BLOCK * _CALLS))
 
     def shown(self, item_ids: Sequence[str]) -> list[str]:
         """Return those of the items that the guard does not hide."""
@@ -116,6 +121,10 @@ class RedisHiddenItems:
 
     def _writer(self, later: int) -> str:
         return f"{self._name}:{self._writes + later}"
+
+    def _guarded(self, item_ids: Sequence[str]) -> bool:
+        parts = enumerate(_parts(item_ids, _WIDE))
+        return self._write([self._call(n, part, hide=True, names=[keys.SOLDOUT]) for n, part in parts])
 
     def _at_once(self, item_ids: Sequence[str], hide: bool) -> bool:
         return self._write(
