@@ -152,7 +152,7 @@ def assemble(  # noqa: PLR0917 - what was read, in the order of reading
     hidden: Hidden,
     running: Sequence[TimedPin] = (),
 ) -> Answer:
-    """Return the answer that ``streamrec_topk`` gives: the list, guarded, then the fallback, and in their slots what runs of the pins.
+    """Return the answer that ``streamrec_topk`` gives: the list, guarded, then the fallback, and the pins that run in their slots.
 
     ``hidden`` takes item ids and returns those that must not be shown; it is asked once, for all that may be needed.
     """

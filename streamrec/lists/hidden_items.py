@@ -79,7 +79,7 @@ class MemoryHiddenItems:
 
 
 class RedisHiddenItems:
-    """In Redis; a block of items is one atomic call. All ids are in ``soldout`` before the first hash is marked, which takes longer.
+    """In Redis; a block of items is one atomic call. All are in ``soldout`` before the first hash is marked, which takes longer.
 
     With ``cluster=True`` an item's hash, ``soldout`` and the set of hidden ids lie on different servers. Ids are then noted before
     anything is done and forgotten when all is done, so that who takes over finds everything that was begun; what a stock event that

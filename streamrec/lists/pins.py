@@ -2,9 +2,9 @@
 
 One key, ``campaigns:pins``, holds the pins that run now and those that are to come, as JSON:
 ``{"v":1,"from":ms,"pins":[{"slot","id","campaign","starts_at","ends_at"}…]}``, times in ms since the epoch, ``ends_at`` exclusive,
-best first; before ``from`` none runs, which spares most reads the decoding. Slots are counted from 1. Of several pins for a slot the first that may be shown wins, and an item has one slot: that of its
-first pin that wins. A pin may be shown unless its item is in ``soldout``, or the visitor bought it or has it in the cart. Only home
-lists have pins, and what a visitor without one gets instead.
+best first; before ``from`` none runs, which spares the decoding. Slots are counted from 1. Of several pins for a slot the
+first that may be shown wins, and an item has one slot: that of its first pin that wins. A pin may be shown unless its item is in
+``soldout``, or the visitor bought it or has it in the cart. Only home lists have pins, and what a visitor without one gets instead.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ class _Claim:
 class PinBoard:
     """Keeps the pins that readers find equal to those of the leading worker's book, which run now or are to come.
 
-    At most ``max_pins`` stand there, the earliest to start, and of those that run the lowest slots; a pin that finds no room is in lists once they are ranked. So
-    is one that readers cannot judge, because who sees it depends on the visitor's segment.
+    At most ``max_pins`` stand there, the earliest to start, and of those that run the lowest slots; a pin that finds no room is in
+    lists once they are ranked. So is one that readers cannot judge, because who sees it depends on the visitor's segment.
     """
 
     def __init__(self, knowledge: Knowledge, store: PinStore, share: Share, clock: Clock, *, max_pins: int = 100) -> None:

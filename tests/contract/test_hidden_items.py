@@ -1,4 +1,4 @@
-"""The laws of HiddenItems, on every implementation: what a campaign hides no fact lets go, and what is sold out no campaign shows."""
+"""The laws of HiddenItems, on every implementation: no fact lets go what a campaign hides, no campaign shows what is sold out."""
 
 from __future__ import annotations
 

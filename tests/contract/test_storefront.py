@@ -211,7 +211,7 @@ def _tell_pins(client: redis.Redis, *pins: TimedPin) -> None:
     RedisPinStore(client).put(pins)
 
 
-def test_a_pin_stands_in_its_slot_on_the_home_list_alone_and_nowhere_else_in_it(shop: Storefront, redis_client: redis.Redis) -> None:
+def test_a_pin_stands_in_its_slot_of_the_home_list_alone_and_but_once(shop: Storefront, redis_client: redis.Redis) -> None:
     _visit(redis_client, "u", {keys.HOME: _list("a", "b", "c", "d"), "cart": _list("a", "b")})
     _tell_pins(redis_client, _pin(1, "x"), _pin(3, "d", "e"))
     answer = shop.top("u", 4)
@@ -221,7 +221,7 @@ def test_a_pin_stands_in_its_slot_on_the_home_list_alone_and_nowhere_else_in_it(
     assert shop.top("u", 4, placement="cart").ids() == ["a", "b"]
 
 
-def test_a_pin_runs_from_its_start_until_just_before_its_end_by_the_clock_alone(shop: Storefront, redis_client: redis.Redis) -> None:
+def test_a_pin_runs_from_its_start_until_just_before_its_end(shop: Storefront, redis_client: redis.Redis) -> None:
     _visit(redis_client, "u", {keys.HOME: _list("a", "b")})
     _tell_pins(redis_client, _pin(1, "over", ends_at=NOW), _pin(1, "to-come", starts_at=NEVER - 1), _pin(2, "now"))
     assert shop.top("u", 2).ids() == ["a", "now"]
@@ -229,7 +229,7 @@ def test_a_pin_runs_from_its_start_until_just_before_its_end_by_the_clock_alone(
     assert shop.top("u", 2).ids() == ["a", "b"]
 
 
-def test_a_pin_that_sold_out_is_bought_or_in_the_cart_leaves_its_slot_to_the_next(shop: Storefront, redis_client: redis.Redis) -> None:
+def test_a_pin_that_is_sold_out_or_owned_leaves_its_slot_to_the_next(shop: Storefront, redis_client: redis.Redis) -> None:
     profile, config = Profile(), ProfileSettings()
     apply(profile, Order(lines=(OrderLine(item_id="bought"),), ts=NOW), config)
     apply(profile, Cart(item_id="in-cart", op="add", ts=NOW), config)
@@ -242,7 +242,9 @@ def test_a_pin_that_sold_out_is_bought_or_in_the_cart_leaves_its_slot_to_the_nex
 
 
 def test_a_list_that_was_ranked_with_the_pin_is_read_as_it_stands(shop: Storefront, redis_client: redis.Redis) -> None:
-    ranked = RankedList(NOW, (ListItem("a", 0.5, "new"), ListItem("x", 0.125, "campaign:c"), ListItem("b", 0.25, "new")), "a", "digest")
+    ranked = RankedList(
+        NOW, (ListItem("a", 0.5, "new"), ListItem("x", 0.125, "campaign:c"), ListItem("b", 0.25, "new")), "a", "digest"
+    )
     _visit(redis_client, "u", {keys.HOME: ranked})
     _tell_pins(redis_client, _pin(2, "x"))
     assert shop.top("u", 3).items == ranked.items
@@ -261,7 +263,14 @@ def test_where_the_items_end_pins_follow_and_without_any_there_is_nothing(shop: 
 
 def test_pins_of_another_version_or_damaged_count_as_none(shop: Storefront, redis_client: redis.Redis) -> None:
     _visit(redis_client, "u", {keys.HOME: _list("a")})
-    for value in ('{"v":2,"from":0,"pins":[]}', "{", "", '{"v":1,"from":0,"pins":7}', '{"v":1,"from":0,"pins":[{"slot":1}]}', '{"v":1,"from":0,'):
+    for value in (
+        '{"v":2,"from":0,"pins":[]}',
+        "{",
+        "",
+        '{"v":1,"from":0,"pins":7}',
+        '{"v":1,"from":0,"pins":[{"slot":1}]}',
+        '{"v":1,"from":0,',
+    ):
         redis_client.set(keys.PINS, value)
         assert shop.top("u").ids() == ["a"]
 
@@ -304,7 +313,7 @@ _pins = st.lists(
 ).map(lambda pins: sorted(pins, key=lambda pin: pin.slot))
 
 
-def _oracle(  # noqa: PLR0917 - the world
+def _oracle(
     ranked: RankedList | None,
     profile: Profile | None,
     fallback: RankedList | None,

