@@ -30,8 +30,8 @@ def overlaid(
     """Multiply these visitors' scores by ``factors`` (n_items,), and yield, in blocks, the lists whose order changed by it.
 
     Scores are changed in the matrix, the order is not: that is for who publishes. Items that have their place by rule and not
-    by score, pinned by one of the campaigns numbered ``pinning`` or put into every ``explore_every``-th place for being new, keep it.
-    What campaigns bring in from outside the list is not seen here, so each list is to be ranked again all the same.
+    by score, pinned by one of the campaigns numbered ``pinning`` or put into every ``explore_every``-th place for being new, keep
+    it. What campaigns bring in from outside the list is not seen here, so each list is to be ranked again all the same.
     """
     for start in range(0, len(users), _BLOCK):
         part = users[start : start + _BLOCK]

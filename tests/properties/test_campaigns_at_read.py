@@ -69,7 +69,7 @@ class Shop:
 
     def announce(self, campaigns: list[Said]) -> None:
         for said in campaigns:
-            told = {"starts": said.starts, "ends": said.ends, "segment": said.segment, "slots": said.slots}
+            told: dict[str, Any] = {"starts": said.starts, "ends": said.ends, "segment": said.segment, "slots": said.slots}
             self.room.campaign(said.name, said.action, *said.ids, **told)
 
     def stock(self, item_id: str, quantity: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -45,8 +46,8 @@ class Worker:
 
     def __init__(self, other: Worker | None = None, *, max_hidden: int = 100) -> None:
         self.room = Room(8)
-        self.facts = MemoryFactStore(1000) if other is None else other.facts
-        self.store = Breaking(self.facts, None if other is None else other.store)
+        self.facts: MemoryFactStore = MemoryFactStore(1000) if other is None else other.facts
+        self.store: Breaking = Breaking(self.facts, None if other is None else other.store)
         self.share = Fickle()
         parts = self.room.knowledge, self.store, self.share, self.room.clock, self.room.observer
         self.guard = CampaignGuard(*parts, max_hidden=max_hidden)
@@ -94,7 +95,12 @@ def test_a_cancelled_campaign_shows_its_items_again_at_the_next_tick() -> None:
 @pytest.mark.parametrize("kind", ["brands", "sellers", "categories"])
 def test_one_message_hides_all_of_a_brand_or_seller_and_what_enters_or_leaves_it_follows(kind: str) -> None:
     worker = Worker()
-    fields = {"brands": {"brand": "acme"}, "sellers": {"attributes": {"seller": "acme"}}, "categories": {"category": "acme"}}[kind]
+    every: dict[str, dict[str, Any]] = {
+        "brands": {"brand": "acme"},
+        "sellers": {"attributes": {"seller": "acme"}},
+        "categories": {"category": "acme"},
+    }
+    fields = every[kind]
     worker.room.items(["i3", "i4"], **fields, ts=T0)
     worker.room.campaign("c", "exclude", targets=Targets(**{kind: ("acme",)}), starts=10)
     assert worker.at(10) == "34"
