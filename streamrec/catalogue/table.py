@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, Final
 
@@ -37,6 +38,21 @@ _COLUMNS: Final[dict[str, tuple[type[np.generic], float]]] = {
     "stock_ts": (np.int64, -1),
     "stock_order": (np.int64, -1),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class ItemState:
+    """Everything that an item table holds, by row: views of its columns (n,), and names."""
+
+    columns: dict[str, NDArray[Any]]
+    ids: list[str]
+    titles: list[str]
+    categories: list[str]
+    brands: list[str]
+    sellers: list[str]
+    version: int
+    shown_version: int
+    refused: int
 
 
 class Change:
@@ -181,6 +197,45 @@ class ItemTable:
     def id_hash(self) -> NDArray[np.uint64]:
         """A hash of the id: breaks ties the same way in every process, which row numbers do not."""
         return self._columns["id_hash"][: len(self._ids)]
+
+    # -- the whole ---------------------------------------------------------------------------------------------------
+
+    def state(self) -> ItemState:
+        """Return everything, without copying it: it is the table's until the next fact."""
+        n = len(self._ids)
+        return ItemState(
+            {name: column[:n] for name, column in self._columns.items()},
+            self._ids,
+            self._titles,
+            self.categories.names(),
+            self.brands.names(),
+            self.sellers.names(),
+            self.version,
+            self.shown_version,
+            self.refused,
+        )
+
+    def restore(self, state: ItemState) -> None:
+        """Become what ``state`` was of; only an empty table can.
+
+        Raises ValueError where columns, names and rows do not belong together, or more than ``max_items`` would be held.
+        """
+        n = len(state.ids)
+        shapes = {name: (column.dtype, column.shape) for name, column in state.columns.items()}
+        fits = shapes == {name: (np.dtype(dtype), (n,)) for name, (dtype, _) in _COLUMNS.items()} and len(state.titles) == n
+        if len(self._ids) or not fits or n > self._max_items:
+            msg = f"{n} items do not fit an item table of {len(self._ids)} out of {self._max_items}; read the topics instead"
+            raise ValueError(msg)
+        self._ids, self._titles = state.ids, state.titles
+        self._rows = dict(zip(state.ids, range(n), strict=True))
+        # Some room to grow: the first new item would copy everything.
+        capacity = min(max(n + n // 8, _FIRST_CAPACITY), self._max_items)
+        for name, (dtype, empty) in _COLUMNS.items():
+            column = self._columns[name] = np.full(capacity, empty, dtype)
+            column[:n] = state.columns[name]
+        for book, names in ((self.categories, state.categories), (self.brands, state.brands), (self.sellers, state.sellers)):
+            book.restore(names)
+        self.version, self.shown_version, self.refused = state.version, state.shown_version, state.refused
 
     # -- facts -------------------------------------------------------------------------------------------------------
 

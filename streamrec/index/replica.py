@@ -79,6 +79,14 @@ class VectorReplica:
             self._note(removed, 0)
         return ReplicaChange(changed, removed, self.refused.total - before)
 
+    def dump(self) -> tuple[NDArray[np.int64], str | None]:
+        """Return what must be kept beside the index: the ts of each row's vector, (n,), and the model's digest."""
+        return self._ts, self.model_digest
+
+    def restore(self, ts: NDArray[np.int64], model_digest: str | None) -> None:
+        """Go on where ``dump`` was; the index is restored by itself."""
+        self._ts, self.model_digest = ts, model_digest
+
     def _accepts(self, vector: ItemVector) -> bool:
         if vector.dim != self._index.dim:
             self.refused.other_dim += 1
