@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, Final
@@ -248,10 +249,12 @@ class ItemTable:
         row = self.row(item_id)
         if row < 0:
             return 0
-        was_available = bool(self._columns["available"][row])
+        columns = self._columns
+        was_available = columns["available"].item(row)
         changes = self._take(topic, row, payload, order)
-        self._columns["available"][row] = available = bool(self._columns["listed"][row]) and self._columns["quantity"][row] != 0
+        available = columns["listed"].item(row) and columns["quantity"].item(row) != 0
         if available != was_available:
+            columns["available"][row] = available
             self.shown_version += 1
             changes |= Change.BECAME_AVAILABLE if available else Change.BECAME_UNAVAILABLE
         return changes
@@ -270,11 +273,10 @@ class ItemTable:
         return 0
 
     def _newer(self, group: str, row: int, ts: int, order: int) -> bool:
-        columns = self._columns
-        if (ts, order) <= (columns[f"{group}_ts"][row], columns[f"{group}_order"][row]):
+        times, orders = self._columns[f"{group}_ts"], self._columns[f"{group}_order"]
+        if (ts, order) <= (times.item(row), orders.item(row)):
             return False
-        columns[f"{group}_ts"][row] = ts
-        columns[f"{group}_order"][row] = order
+        times[row], orders[row] = ts, order
         return True
 
     def _take_quantity(self, row: int, quantity: int, ts: int, order: int) -> None:
@@ -284,10 +286,12 @@ class ItemTable:
     def _take_price(self, row: int, price: float, list_price: float | None, ts: int, order: int) -> int:
         if not self._newer("price", row, ts, order):
             return 0
-        new = (price, np.nan if list_price is None else list_price)
-        old = (self._columns["price"][row], self._columns["list_price"][row])
-        self._columns["price"][row], self._columns["list_price"][row] = new
-        return 0 if np.array_equal(old, new, equal_nan=True) else Change.PRICE
+        new = (price, math.nan if list_price is None else list_price)
+        prices, list_prices = self._columns["price"], self._columns["list_price"]
+        # As Python's numbers: comparing two pairs by numpy took two thirds of the time of a price.
+        old = (prices.item(row), list_prices.item(row))
+        prices[row], list_prices[row] = new
+        return 0 if all(map(_same_price, old, new)) else Change.PRICE
 
     def _take_catalogue(self, row: int, item: CatalogItem, order: int) -> int:
         changes = 0
@@ -296,7 +300,7 @@ class ItemTable:
         if item.price is not None:
             changes |= self._take_price(row, item.price, None, item.ts, order)
         first_seen = self._columns["first_seen_ms"]
-        if first_seen[row] == 0 or item.ts < first_seen[row]:
+        if item.ts < (first_seen.item(row) or math.inf):
             first_seen[row] = item.ts
             self.shown_version += 1
         if self._newer("catalog", row, item.ts, order):
@@ -306,7 +310,7 @@ class ItemTable:
     def _describe(self, row: int, item: CatalogItem) -> int:
         columns = self._columns
         new = (self.categories.code(item.category), self.brands.code(item.brand), self.sellers.code(item.seller))
-        old = (columns["category"][row], columns["brand"][row], columns["seller"][row])
+        old = (columns["category"].item(row), columns["brand"].item(row), columns["seller"].item(row))
         same = new == old and self._titles[row] == item.title
         if new != old:
             columns["category"][row], columns["brand"][row], columns["seller"][row] = new
@@ -316,12 +320,16 @@ class ItemTable:
 
     def _list_or_not(self, row: int) -> int:
         columns = self._columns
-        listed = bool(columns["catalog_order"][row] > columns["removed_order"][row])
-        if listed == columns["listed"][row]:
+        listed = columns["catalog_order"].item(row) > columns["removed_order"].item(row)
+        if listed == columns["listed"].item(row):
             return 0
         columns["listed"][row] = listed
         self.version += 1
         return Change.FACTS
+
+
+def _same_price(one: float, other: float) -> bool:
+    return one == other or (math.isnan(one) and math.isnan(other))
 
 
 def id_hash(item_id: str) -> int:
