@@ -55,7 +55,7 @@ class Recommenders:
 def _known(path: Path) -> dict[str, Any]:
     verify_files(path, read_manifest(path))
     encoder = HashingEncoder()
-    state = Knowledge.build(Settings(index={"kind": "exact"}), encoder.dim, encoder.digest)  # type: ignore[arg-type]  # made a section
+    state = Knowledge.build(Settings(index={"kind": "exact"}), encoder.dim, encoder.digest)
     restore(state, path)
     items, found = state.items, {}
     for row, item_id in enumerate(items.ids(np.arange(len(items)))):
