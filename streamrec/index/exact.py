@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamrec.index.port import Labels, Vectors, as_changes, as_labels, as_vectors, check_k
 from streamrec.index.rows import Rows
-from streamrec.index.saved import restore_rows, save_rows
 
 
 class ExactIndex:
@@ -56,11 +53,3 @@ class ExactIndex:
     def vectors(self, labels: ArrayLike) -> Vectors:
         """Return the vectors of labels as they were given; see the port."""
         return self._rows.get(as_labels(labels, self._rows.max_items))
-
-    def save(self, folder: Path) -> None:
-        """Write everything into an empty folder; see the port."""
-        save_rows(self._rows, folder)
-
-    def restore(self, folder: Path) -> None:
-        """Take up what was saved; see the port."""
-        restore_rows(self._rows, folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import ceil
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -14,7 +13,6 @@ from streamrec.index.graph import Graph, GraphOptions
 from streamrec.index.port import Labels, Vectors, as_changes, as_labels, as_vectors, check_k
 from streamrec.index.rebuild import Rebuild
 from streamrec.index.rows import Rows
-from streamrec.index.saved import restore_rows, save_rows
 
 #: Microseconds, measured with 512 dimensions; all three grow with the dimension, so their proportions hold: fetching one more
 #: from the graph, scoring a row exactly, and converting a row to float32, once for all queries of a batch.
@@ -155,17 +153,6 @@ class HnswIndex:
         if self._rebuild is not None:
             self._rebuild.cancel()
             self._rebuild = None
-
-    def save(self, folder: Path) -> None:
-        """Write everything into an empty folder; see the port."""
-        save_rows(self._rows, folder)
-
-    def restore(self, folder: Path) -> None:
-        """Take up what was saved; see the port. The graph is built again."""
-        restore_rows(self._rows, folder)
-        labels = np.flatnonzero(self._rows.present).astype(np.int32)
-        self._graph.put(labels, self._rows.matrix[labels])
-        self._graph.hide(np.flatnonzero(self._rows.present & self._rows.blocked).astype(np.int32))
 
     def _changed(self, rows: Labels) -> None:
         """Tell the rebuild about rows that were written, and start one when it is time."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -66,14 +65,6 @@ class VectorIndex(Protocol):
 
     def vectors(self, labels: ArrayLike) -> Vectors:
         """Return the vectors of labels, zeros for labels without one; (n, dim) float32."""
-        ...
-
-    def save(self, folder: Path) -> None:
-        """Write everything into ``folder``, which exists and is empty; one thread, so that a forked child can."""
-        ...
-
-    def restore(self, folder: Path) -> None:
-        """Take up what ``save`` wrote, in an empty index. Raises VectorIndexError if it does not fit or cannot be read."""
         ...
 
 
