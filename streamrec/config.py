@@ -107,6 +107,7 @@ class IndexSettings(Section):
     ef_search: int = Field(64, ge=8)
     max_tombstone_ratio: float = Field(0.2, gt=0, lt=1, description="past it the graph is rebuilt in the background")
     max_items: int = Field(2_000_000, ge=1)
+    compact_from: int = Field(100_000, ge=0, description="from so many vectors on they are kept compact; 0: never")
     threads: int = Field(0, ge=0, description="for bulk inserts, rebuilds and batches of queries; 0: one per core")
 
 
