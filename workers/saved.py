@@ -69,6 +69,8 @@ class Saved:
             self._origin.manifest,
             lambda: self._applied,
             self.start,
+            # Vectors of another model would be refused by whoever starts from them.
+            may=lambda: self.knowledge.replica.model_digest == self._origin.model_digest,
             interval_s=settings.interval_s,
             max_age_s=settings.max_age_h * 3600,
             timeout_s=settings.timeout_s,

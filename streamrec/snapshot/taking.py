@@ -28,7 +28,7 @@ class Snapshots:
 
     ``tick`` runs on the core thread, where the state is consistent, and only once all readers have caught up: ``describe`` tells
     what a snapshot of this moment is of, ``dump`` writes it. ``applied`` are the offsets after the last applied records,
-    ``written`` those of the snapshot that was taken up at start.
+    ``written`` those of the snapshot that was taken up at start. None is begun while ``may`` says no.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Snapshots:
         applied: Callable[[], Mapping[Place, int]],
         written: Mapping[Place, int],
         *,
+        may: Callable[[], bool] = lambda: True,
         interval_s: float,
         max_age_s: float,
         timeout_s: int,
@@ -60,6 +61,7 @@ class Snapshots:
         self._look_at_ms = 0
         #: The offsets of the last snapshot that was written or taken up here.
         self._written = written
+        self._may = may
         #: When the newest snapshot was made, ms since the epoch; 0: there is none.
         self.newest_at = folder.newest_at()
 
@@ -69,7 +71,7 @@ class Snapshots:
             self._look(self._child)
             return
         now_ms = self._clock.now_ms()
-        if now_ms < self._look_at_ms:
+        if now_ms < self._look_at_ms or not self._may():
             return
         self._look_at_ms = now_ms + int(self._interval_s * 1000)
         # Somebody else may have written one: recommenders that share the folder hold the same.

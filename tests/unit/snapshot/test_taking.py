@@ -69,13 +69,14 @@ class Taking:
 
     def __init__(self, path: Path, dump: Callable[[Path], None] | None = None) -> None:
         self.clock, self.observer, self.folder = ManualClock(T0), Memory(), SnapshotFolder(path)
-        self.applied = {(CATALOG, 0): 1}
+        self.applied, self.may = {(CATALOG, 0): 1}, True
         self.snapshots = Snapshots(
             self.folder,
             dump or fill(Room(3).knowledge),
             ORIGIN.manifest,
             lambda: self.applied,
             {},
+            may=lambda: self.may,
             interval_s=60,
             max_age_s=3600,
             timeout_s=60,
@@ -109,6 +110,14 @@ def test_one_is_taken_every_interval_while_anything_changes_and_stands_for_what_
 def test_none_is_taken_while_nothing_changes_until_the_last_is_half_as_old_as_may_be(tmp_path: Path) -> None:
     taking = Taking(tmp_path)
     assert [taking.after(ms) for ms in (0, 5 * MINUTE, 25 * MINUTE, MINUTE)] == [1, 1, 1, 2]
+
+
+def test_none_is_begun_while_it_may_not_be_and_one_as_soon_as_it_may(tmp_path: Path) -> None:
+    taking = Taking(tmp_path)
+    taking.may = False
+    assert taking.after(MINUTE) == 0
+    taking.may = True
+    assert taking.after(1) == 1
 
 
 def test_a_worker_that_starts_again_writes_none_before_the_last_ones_time_is_over(tmp_path: Path) -> None:
