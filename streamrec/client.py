@@ -22,8 +22,9 @@ from streamrec.lists.visitors import REVISION_BYTES
 #: More than any list holds; a typing error must not ask Redis for millions.
 MAX_ITEMS: Final = 200
 
-#: list: as ranked for this key; filled: that, then the fallback's items; fallback: the fallback alone; none: nothing to show.
-Source = Literal["list", "filled", "fallback", "none"]
+#: list: as ranked for this key; filled: that, then the fallback's items; fallback: the fallback alone; none: nothing to show;
+#: recommender: answered by a recommender's page and not out of Redis.
+Source = Literal["list", "filled", "fallback", "none", "recommender"]
 
 
 class Answer(msgspec.Struct, frozen=True):

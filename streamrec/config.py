@@ -109,6 +109,9 @@ class IndexSettings(Section):
     max_items: int = Field(2_000_000, ge=1)
     compact_from: int = Field(100_000, ge=0, description="from so many vectors on they are kept compact; 0: never")
     threads: int = Field(0, ge=0, description="for bulk inserts, rebuilds and batches of queries; 0: one per core")
+    max_missing: float = Field(
+        0.001, ge=0, lt=1, description="a new model takes over once it has all but this share of the vectors served"
+    )
 
 
 class ProfileSettings(Section):

@@ -5,6 +5,7 @@
     StreamrecError
     ├── ConfigError          a setting is missing, unknown or contradicts another
     ├── InvalidMessage       bytes from outside that are not a valid event
+    ├── InvalidRequest       a question to a recommender's page that is none
     ├── ModelError           an encoder cannot be built, loaded or does not match its digest
     ├── VectorIndexError     the vector index was used against its rules (dimension, model digest)
     ├── SnapshotError        a snapshot cannot be written, read or trusted; what it held is read from Kafka
@@ -34,6 +35,10 @@ class InvalidMessage(StreamrecError):  # noqa: N818 - the name is what the dead-
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class InvalidRequest(StreamrecError):  # noqa: N818 - what the page says to whoever asked
+    """A question to a recommender's page is none: a wrong parameter, or an item that nobody knows."""
 
 
 class ModelError(StreamrecError):

@@ -14,6 +14,7 @@ from streamrec.lists.continuity import Continuity
 from streamrec.lists.forgotten import ForgottenVisitors
 from streamrec.lists.item_lists import RedisListStore
 from streamrec.lists.matrix import ListMatrix
+from streamrec.lists.packing import pack
 from streamrec.lists.redis_visitors import RedisVisitorStore
 from streamrec.recommender import Fallbacks, Knowledge, Recovery, Upkeep, Visits
 from workers.groups import GROUPS, RECOMMENDER
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from streamrec.events import ItemActivity
     from streamrec.ranking.explain import Explanation
+    from streamrec.recommender import Question
     from workers.transport.batch import Place, Record
     from workers.transport.group import GroupReader
     from workers.transport.pipeline import Pipeline
@@ -150,7 +152,10 @@ class Recommender:
 
     def take_internal(self, records: Sequence[Record]) -> None:
         """Take vectors and neighbours, and note which items' lists are due."""
+        ranked_by = self.knowledge.digest
         changed = self.knowledge.take_vectors(pairs([r for r in records if r.topic == VECTORS], ItemVector))
+        if self.knowledge.digest != ranked_by:  # another model took over: every list is of the old one
+            self.upkeep.refresh(self.matrix.users())
         neighbours = pairs([r for r in records if r.topic == NEIGHBOURS], ItemNeighbours)
         self.knowledge.take_neighbours(neighbours)
         met = self.knowledge.items.find_all(tuple(item_id for item_id, _ in neighbours))
@@ -177,6 +182,14 @@ class Recommender:
         [profile] = self.store.load([user_id])
         return self.knowledge.ranker.explain(profile, item_id, self.parts.clock.now_ms())
 
+    def search(self, question: Question) -> Future[bytes]:
+        """Answer a search as a packed list."""
+        return self.core.submit(lambda: pack(self.knowledge.search(question, self.parts.clock.now_ms())))
+
+    def similar(self, item_id: str, question: Question) -> Future[bytes]:
+        """Answer with an item's alternatives as a packed list."""
+        return self.core.submit(lambda: pack(self.knowledge.similar(item_id, question, self.parts.clock.now_ms())))
+
     def status(self) -> dict[str, int]:
         """Return the numbers of the heartbeat."""
         return {
@@ -186,12 +199,26 @@ class Recommender:
             "backlog": self.upkeep.backlog,
             "item_lists_due": self.fallbacks.backlog,
             "snapshot_at": self.saved.newest_at,
+            "next_model_percent": int(100 * self.knowledge.replica.coverage),
+            "understands_text": int(self.knowledge.understands_text),
         }
+
+    def words(self) -> dict[str, str]:
+        """Return the words of the heartbeat: the digests of the model served and of the one that is collected."""
+        replica = self.knowledge.replica
+        return {"model": replica.model_digest or "", "next_model": replica.next_digest or ""}
 
 
 def build(parts: Parts) -> Role:
     """Put the role together; loads the encoder, and builds it on the first run."""
     recommender = Recommender(parts)
     return Role(
-        RECOMMENDER, recommender.pipelines, [recommender.sweeper, *recommender.saver], recommender.status, recommender.explain
+        RECOMMENDER,
+        recommender.pipelines,
+        [recommender.sweeper, *recommender.saver],
+        recommender.status,
+        recommender.explain,
+        recommender.search,
+        recommender.similar,
+        recommender.words,
     )

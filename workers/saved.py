@@ -69,8 +69,7 @@ class Saved:
             self._origin.manifest,
             lambda: self._applied,
             self.start,
-            # Vectors of another model would be refused by whoever starts from them.
-            may=lambda: self.knowledge.replica.model_digest == self._origin.model_digest,
+            may=self._is_settled,
             interval_s=settings.interval_s,
             max_age_s=settings.max_age_h * 3600,
             timeout_s=settings.timeout_s,
@@ -78,6 +77,11 @@ class Saved:
             observer=self._parts.observer,
         )
         return [Sweeper(core, self._snapshots.tick, LOOK_S, after)]
+
+    def _is_settled(self) -> bool:
+        """Tell whether our model is served and no other collected, of which a snapshot would hold nothing."""
+        replica = self.knowledge.replica
+        return replica.model_digest == self._origin.model_digest and replica.next_digest is None
 
     @property
     def newest_at(self) -> int:

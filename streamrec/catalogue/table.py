@@ -89,6 +89,9 @@ class ItemTable:
         self.version = 0
         #: Grows with every new row and every change of ``available`` or ``first_seen_ms``: what may be shown, and what is new.
         self.shown_version = 0
+        #: Grow with every change of a price, and of a quantity.
+        self.price_version = 0
+        self.quantity_version = 0
         #: Items that were not taken because the table is full.
         self.refused = 0
 
@@ -158,6 +161,13 @@ class ItemTable:
     def listed(self) -> NDArray[np.bool_]:
         """Whether the catalogue has the item now."""
         return self._columns["listed"][: len(self._ids)]
+
+    @property
+    def removed(self) -> NDArray[np.bool_]:
+        """Whether the catalogue took the item out; an item that it never had was not removed."""
+        n = len(self._ids)
+        removed: NDArray[np.bool_] = (self._columns["removed_order"][:n] >= 0) & ~self._columns["listed"][:n]
+        return removed
 
     @property
     def price(self) -> NDArray[np.float64]:
@@ -281,6 +291,7 @@ class ItemTable:
 
     def _take_quantity(self, row: int, quantity: int, ts: int, order: int) -> None:
         if self._newer("stock", row, ts, order):
+            self.quantity_version += bool(self._columns["quantity"][row] != quantity)
             self._columns["quantity"][row] = quantity
 
     def _take_price(self, row: int, price: float, list_price: float | None, ts: int, order: int) -> int:
@@ -291,7 +302,10 @@ class ItemTable:
         # As Python's numbers: comparing two pairs by numpy took two thirds of the time of a price.
         old = (prices.item(row), list_prices.item(row))
         prices[row], list_prices[row] = new
-        return 0 if all(map(_same_price, old, new)) else Change.PRICE
+        if all(map(_same_price, old, new)):
+            return 0
+        self.price_version += 1
+        return Change.PRICE
 
     def _take_catalogue(self, row: int, item: CatalogItem, order: int) -> int:
         changes = 0

@@ -2,9 +2,10 @@
 
 from streamrec.recommender.fallbacks import Fallbacks
 from streamrec.recommender.knowledge import Changes, Knowledge
+from streamrec.recommender.questions import Question, read_question
 from streamrec.recommender.recovery import Recovery
 from streamrec.recommender.share import Share, Whole
 from streamrec.recommender.upkeep import Upkeep
 from streamrec.recommender.visits import Visits
 
-__all__ = ["Changes", "Fallbacks", "Knowledge", "Recovery", "Share", "Upkeep", "Visits", "Whole"]
+__all__ = ["Changes", "Fallbacks", "Knowledge", "Question", "Recovery", "Share", "Upkeep", "Visits", "Whole", "read_question"]

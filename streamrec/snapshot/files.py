@@ -58,9 +58,9 @@ def dump(knowledge: Knowledge, due: Rows, folder: Path) -> None:
         np.save(folder / f"neighbours-{name}.npy", getattr(neighbours, name))
     told = {name: getattr(neighbours, name) for name in _Neighbours.__struct_fields__}
     _pack(folder / "neighbours.msgpack", _Neighbours(**told))
-    ts, model_digest = knowledge.replica.dump()
+    ts, model = knowledge.replica.dump()
     np.save(folder / "vectors-ts.npy", ts)
-    _pack(folder / "vectors.msgpack", model_digest)
+    _pack(folder / "vectors.msgpack", model)
     np.save(folder / "due.npy", due)
     index = folder / "index"
     index.mkdir()
@@ -85,9 +85,11 @@ def _restore(knowledge: Knowledge, folder: Path) -> Rows:
     records = msgspec.msgpack.decode((folder / "neighbours.msgpack").read_bytes(), type=_Neighbours)
     told: dict[str, Any] = msgspec.structs.asdict(records) | _arrays(folder, "neighbours-")
     knowledge.neighbours.restore(NeighbourState(**told))
-    model_digest = msgspec.msgpack.decode((folder / "vectors.msgpack").read_bytes(), type=str | None)
-    knowledge.replica.restore(np.load(folder / "vectors-ts.npy"), model_digest)
+    model = msgspec.msgpack.decode((folder / "vectors.msgpack").read_bytes(), type=str | None)
+    if model is not None:
+        knowledge.index.name(model)
     knowledge.index.restore(folder / "index")
+    knowledge.replica.restore(np.load(folder / "vectors-ts.npy"))
     available = knowledge.items.available
     # What may be found is decided by the item table alone, whatever the index has kept of it.
     knowledge.index.block(np.flatnonzero(~available).astype(np.int32))

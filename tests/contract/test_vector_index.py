@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from streamrec.errors import VectorIndexError
-from streamrec.index import ExactIndex, HnswIndex, VectorIndex
+from streamrec.index import ExactIndex, Generations, HnswIndex, VectorIndex
 from streamrec.index.codec import CompactOptions
 
 DIM = 24
@@ -51,8 +51,18 @@ def compact_on_the_way() -> VectorIndex:
     return Sipping(DIM, max_items=10_000, threads=1, ef_search=32, max_tombstone_ratio=0.05, compact_from=500, compact=SMALL)
 
 
+def generations() -> VectorIndex:
+    """In the middle of a roll, after another: what is collected shows in no answer."""
+    index = Generations(ExactIndex(4), lambda dim: HnswIndex(dim, max_items=10_000, threads=1, ef_search=32), "old")
+    index.begin("served", DIM)
+    index.switch(keep=False)
+    index.begin("next", DIM)
+    index.put("next", np.arange(500, dtype=np.int32), clustered(500, seed=77))
+    return index
+
+
 Build = Callable[[], VectorIndex]
-BUILDS: list[Build] = [exact, hnsw, hnsw_that_rebuilds_often, compact, compact_on_the_way]
+BUILDS: list[Build] = [exact, hnsw, hnsw_that_rebuilds_often, compact, compact_on_the_way, generations]
 
 
 @pytest.fixture(params=BUILDS, ids=lambda build: build.__name__)
