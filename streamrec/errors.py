@@ -8,6 +8,7 @@
     ├── InvalidRequest       a question to a recommender's page that is none
     ├── ModelError           an encoder cannot be built, loaded or does not match its digest
     ├── VectorIndexError     the vector index was used against its rules (dimension, model digest)
+    ├── SnapshotError        a snapshot cannot be written, read or trusted; what it held is read from Kafka
     ├── ProfileError         stored bytes are not a visitor's profile that this version can read
     ├── StoreUnavailable     Redis cannot be reached or refuses; the work may be tried again
     ├── BrokerUnavailable    Kafka cannot be reached or refuses; the work may be tried again
@@ -46,6 +47,14 @@ class ModelError(StreamrecError):
 
 class VectorIndexError(StreamrecError):
     """The vector index was used against its rules (dimension, model digest)."""
+
+
+class SnapshotError(StreamrecError):
+    """A snapshot cannot be written, read or trusted; ``kind`` is the reason in a word, for metrics."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
 
 
 class ProfileError(StreamrecError):

@@ -19,7 +19,7 @@ from workers.transport.stamps import Stamps
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from concurrent.futures import Future
 
     import redis
@@ -113,9 +113,11 @@ class Parts:
         *,
         max_batch: int | None = None,
         buries: Collection[str] = (),
+        start: Mapping[Place, int] | None = None,
     ) -> Pipeline:
-        """Return a pipeline that reads all of ``topics`` from their beginning on."""
-        return self._pipeline(ReplicaReader, name, topics, handler, core, max_batch=max_batch, buries=buries)
+        """Return a pipeline that reads all of ``topics``, from the offsets in ``start`` or else from their beginning on."""
+        make = partial(ReplicaReader, start=start)
+        return self._pipeline(make, name, topics, handler, core, max_batch=max_batch, buries=buries)
 
     def history(
         self,

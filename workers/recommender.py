@@ -21,6 +21,7 @@ from streamrec.lists.redis_visitors import RedisVisitorStore
 from streamrec.recommender import CampaignGuard, Fallbacks, Knowledge, PinBoard, Recovery, Upkeep, Visits
 from workers.groups import GROUPS, RECOMMENDER
 from workers.parts import Parts, Role
+from workers.saved import Saved
 from workers.share import PartitionShare
 from workers.sweeper import Sweeper
 from workers.transport.admin import partitions
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from workers.transport.pipeline import Pipeline
     from workers.transport.producer import Producer
 
+#: What a snapshot holds the state of.
+REPLICATED = (CATALOG, STOCK, PRICE, VECTORS, NEIGHBOURS)
 #: Vectors applied at once: adding them takes the core thread from the visitors for some 50 ms.
 VECTOR_BATCH = 128
 #: Events of long ago taken at once: visitors of now wait behind it, some 40 ms where each of them lacks a list.
@@ -70,7 +73,13 @@ class Recommender:
         encoder = load_encoder(settings.model)
         self.parts = parts
         self.core = parts.core(RECOMMENDER)
-        self.knowledge = Knowledge.build(settings, encoder.dim, encoder.digest, lambda texts: encoder.encode(texts, query=True))
+        self.saved = Saved(
+            parts,
+            REPLICATED,
+            encoder,
+            lambda: Knowledge.build(settings, encoder.dim, encoder.digest, lambda texts: encoder.encode(texts, query=True)),
+        )
+        self.knowledge = self.saved.knowledge
         self.store = RedisVisitorStore(parts.redis)
         self.matrix = ListMatrix(settings.lists.max_visitors, settings.ranking.list_size + settings.lists.reserve)
         shop, vectors = self._replicas()
@@ -104,12 +113,20 @@ class Recommender:
         self.pins = PinBoard(self.knowledge, RedisPinStore(parts.redis), share, clock)
         self.recovery = Recovery(Continuity(parts.redis), self.upkeep, self.fallbacks, clock, observer)
         self.sweeper = Sweeper(self.core, self.sweep, settings.lists.sweep_interval_s, after)
+        self.saver = self.saved.saver(self.core, self.fallbacks, after)
 
     def _replicas(self) -> tuple[Pipeline, Pipeline]:
-        shop = self.parts.replica("recommender-shop", [CATALOG, STOCK, PRICE, CAMPAIGNS], self.take_shop, self.core)
-        internal = [VECTORS, NEIGHBOURS]
+        # Campaigns are few and in no snapshot: their topic is read from its beginning.
+        start = self.saved.start
+        shop = self.parts.replica("recommender-shop", [CATALOG, STOCK, PRICE, CAMPAIGNS], self.take_shop, self.core, start=start)
         vectors = self.parts.replica(
-            "recommender-vectors", internal, self.take_internal, self.core, max_batch=VECTOR_BATCH, buries=[VECTORS]
+            "recommender-vectors",
+            [VECTORS, NEIGHBOURS],
+            self.take_internal,
+            self.core,
+            max_batch=VECTOR_BATCH,
+            buries=[VECTORS],
+            start=start,
         )
         return shop, vectors
 
@@ -136,6 +153,7 @@ class Recommender:
         if told and self.knowledge.take_campaigns(told):
             self.upkeep.campaigns_changed()
             self.fallbacks.shop_changed()
+        self.saved.applied(records)
 
     def take_internal(self, records: Sequence[Record]) -> None:
         """Take vectors and neighbours, and note which items' lists are due."""
@@ -147,6 +165,7 @@ class Recommender:
         self.knowledge.take_neighbours(neighbours)
         met = self.knowledge.items.find_all(tuple(item_id for item_id, _ in neighbours))
         self.fallbacks.items_changed(np.concatenate([met[met >= 0], changed]).astype(np.int32))
+        self.saved.applied(records)
 
     def sweep(self) -> None:
         """Do what time makes due: what readers must see or not; after a rebalance, whose lists are ours; repair."""
@@ -186,6 +205,7 @@ class Recommender:
             "visitors": len(self.matrix),
             "backlog": self.upkeep.backlog,
             "item_lists_due": self.fallbacks.backlog,
+            "snapshot_at": self.saved.newest_at,
             "next_model_percent": int(100 * self.knowledge.replica.coverage),
             "understands_text": int(self.knowledge.understands_text),
         }
@@ -202,7 +222,7 @@ def build(parts: Parts) -> Role:
     return Role(
         RECOMMENDER,
         recommender.pipelines,
-        [recommender.sweeper],
+        [recommender.sweeper, *recommender.saver],
         recommender.status,
         recommender.explain,
         recommender.search,

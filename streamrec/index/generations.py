@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -102,6 +103,16 @@ class Generations:
         """A number that grows with every change that an answer may show, a switch of models too; see the port."""
         return self._passed + self._served.index.version
 
+    @property
+    def nbytes(self) -> int:
+        """How many bytes both take; see the port."""
+        return sum(generation.index.nbytes for generation in self._both())
+
+    @property
+    def compact(self) -> bool:
+        """Whether the vectors that are served are cut; see the port."""
+        return self._served.index.compact
+
     def upsert(self, labels: ArrayLike, vectors: ArrayLike) -> None:
         """Set vectors of the model that is served; see the port."""
         self._served.put(labels, vectors)
@@ -126,13 +137,32 @@ class Generations:
         rows = _rows(labels)
         self._blocked[rows[rows < len(self._blocked)]] = False
 
-    def search(self, queries: ArrayLike, k: int, mask: NDArray[np.bool_] | None = None) -> tuple[Labels, Vectors]:
+    def shown(self, labels: ArrayLike) -> NDArray[np.bool_]:
+        """Tell which labels an answer may hold; see the port."""
+        return self._served.index.shown(labels)
+
+    def search(
+        self, queries: ArrayLike, k: int, mask: NDArray[np.bool_] | None = None, *, blocked: bool = False
+    ) -> tuple[Labels, Vectors]:
         """Answer from the model that is served; see the port."""
-        return self._served.index.search(queries, k, mask)
+        return self._served.index.search(queries, k, mask, blocked=blocked)
 
     def vectors(self, labels: ArrayLike) -> Vectors:
         """Return vectors of the model that is served; see the port."""
         return self._served.index.vectors(labels)
+
+    def similarity(self, labels: ArrayLike, queries: ArrayLike) -> Vectors:
+        """Return cosines by the model that is served; see the port."""
+        return self._served.index.similarity(labels, queries)
+
+    def save(self, folder: Path) -> None:
+        """Write what is served; see the port. What is collected is left out: whoever reads on collects it again."""
+        self._served.index.save(folder)
+
+    def restore(self, folder: Path) -> None:
+        """Take what was saved as vectors of the model that is named, and collect nothing; see the port."""
+        self._served.index.restore(folder)
+        self.answer_from(self._served.index, self._served.model)
 
     # -- the roll ----------------------------------------------------------------------------------------------------
 
@@ -155,7 +185,7 @@ class Generations:
         """Say whose vectors the index that answers holds."""
         self._served.model = model
 
-    def restore(self, index: VectorIndex, model: str | None) -> None:
+    def answer_from(self, index: VectorIndex, model: str | None) -> None:
         """Answer from an index that was filled elsewhere, such as one read from a snapshot; nothing is collected then."""
         version = self.version
         self._served, self._next, self.dim = Generation(index, model), None, index.dim

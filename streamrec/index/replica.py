@@ -115,6 +115,14 @@ class VectorReplica:
         switched = self._settle()
         return ReplicaChange(changed if switched is None else switched, removed, self.refused.total - before, waiting)
 
+    def dump(self) -> tuple[NDArray[np.int64], str | None]:
+        """Return what must be kept beside the index that is served: the ts of each row's latest vector, (n,), and its model."""
+        return self._ts, self.model_digest
+
+    def restore(self, ts: NDArray[np.int64]) -> None:
+        """Go on where ``dump`` was; the index is restored by itself."""
+        self._ts = ts
+
     def _takes(self, vector: ItemVector) -> bool:
         """Tell whether the vector's model has a generation, which is made where there is room; count why not."""
         index, model = self._index, vector.model_digest

@@ -199,7 +199,7 @@ def test_an_index_that_was_filled_elsewhere_is_served_and_covered_as_any_other()
     filled = ExactIndex(DIM)
     filled.upsert([0, 1, 2], np.eye(3, DIM, dtype=np.float32))
     before = index.version
-    index.restore(filled, "m1")
+    index.answer_from(filled, "m1")
     assert index.version > before
     assert (fed.model_digest, found(index)) == ("m1", {0, 2})
     fed.apply(vectors("m2", "a", "b"))
