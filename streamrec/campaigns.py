@@ -161,6 +161,10 @@ class CampaignBook:
         """Return the id of the campaign with this number, empty when it is forgotten."""
         return self._names.get(number, "")
 
+    def number(self, campaign_id: str) -> int:
+        """Return the number of the campaign with this id, -1 when it has none."""
+        return self._numbers.get(campaign_id, -1)
+
     def get(self, campaign_id: str) -> Campaign | None:
         """Return the campaign that stands under an id."""
         entry = self._entries.get(campaign_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -21,10 +22,12 @@ from streamrec.index import Generations, VectorIndex, VectorReplica, build_index
 from streamrec.lists.packing import RankedList
 from streamrec.lists.publish import published
 from streamrec.profiles import Profile
-from streamrec.ranking import Ranker, Ranking
+from streamrec.ranking import Ranker, Ranking, Reason
 from streamrec.recommender.questions import Question
 
 Rows = NDArray[np.int32]
+#: Moments of campaigns that are remembered.
+_MAX_MOMENTS: Final = 10_000
 #: There is one variant until experiments split visitors.
 VARIANT: Final = "default"
 
@@ -80,6 +83,8 @@ class Knowledge:
         self._encoder_digest = model_digest
         self._digest_of = model_digest
         self._digest = config_digest(settings, model_digest)
+        #: When campaigns were announced, begin and end, ascending; of too many the last.
+        self._moments: list[int] = []
         #: Items of a published list, and of what is ranked for it: the rest moves up when something sells out.
         self.list_size = settings.ranking.list_size
         self._ranked_size = settings.ranking.list_size + settings.lists.reserve
@@ -136,7 +141,23 @@ class Knowledge:
 
     def take_campaigns(self, messages: Sequence[tuple[str, Campaign | None, int]]) -> bool:
         """Apply (campaign id, campaign or None, order); True when anything changed."""
+        for _, campaign, _ in messages:
+            if campaign is not None:
+                for moment in (campaign.ts, campaign.starts_at, campaign.ends_at):
+                    insort(self._moments, moment)
+        del self._moments[:-_MAX_MOMENTS]
         return any([self.campaigns.update(*message) for message in messages])  # noqa: C419 - every message is to be applied
+
+    def campaigns_stand(self, ranking: Ranking, made_at: int, now_ms: int) -> bool:
+        """Tell whether the campaigns of now are those that a list of ``made_at`` was ranked under, as far as can be told.
+
+        None was announced, began or ended since, and each that the list names is running.
+        """
+        past = bisect_right(self._moments, now_ms)
+        if past and self._moments[past - 1] > made_at:
+            return False
+        named = set(ranking.evidence[ranking.reasons == Reason.CAMPAIGN].tolist())
+        return not named or named <= {self.campaigns.number(name) for name in self.campaigns.active(now_ms)}
 
     def rank(self, profiles: Sequence[Profile], now_ms: int) -> list[Ranking]:
         """Return what is ranked for each visitor: the published list and a reserve."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from streamrec.catalogue.store import Fact
@@ -17,7 +17,7 @@ from streamrec.lists.item_lists import MemoryListStore
 from streamrec.lists.keys import HOME
 from streamrec.lists.matrix import ListMatrix
 from streamrec.lists.packing import RankedList
-from streamrec.lists.visitors import MemoryVisitorStore, Replacement, VisitorUpdate
+from streamrec.lists.visitors import Amendment, MemoryVisitorStore, Replacement, VisitorUpdate
 from streamrec.observe import Memory
 from streamrec.profiles import Profile
 from streamrec.recommender import Changes, Fallbacks, Knowledge, Share, Upkeep, Visits, Whole
@@ -75,6 +75,21 @@ class VisitorsThatFail(MemoryVisitorStore):
             super().replace_lists(lists)
         self._outage.called("replace_lists")
         return super().replace_lists(lists)
+
+    def amend_lists(self, amendments: Iterable[Amendment], made_at: int) -> list[bool]:
+        asked = list(amendments)
+        if "amend_lists" in self._outage.written_all_the_same:
+            super().amend_lists(asked, made_at)
+        self._outage.called("amend_lists")
+        return super().amend_lists(asked, made_at)
+
+    def home_lists(self, user_ids: Sequence[str]) -> list[RankedList | None]:
+        self._outage.called("home_lists")
+        return super().home_lists(user_ids)
+
+    def made_at(self, user_ids: Sequence[str]) -> list[int]:
+        self._outage.called("made_at")
+        return super().made_at(user_ids)
 
     def image(self) -> tuple[dict[str, bytes], dict[str, dict[str, bytes]]]:
         """Return every byte that is stored."""
@@ -161,7 +176,7 @@ class Room:
     def start(self) -> None:
         """Build the parts; a second call is a worker that starts anew and knows nothing."""
         self.knowledge = Knowledge.build(self.settings, 16, ENCODER.digest, lambda texts: ENCODER.encode(texts, query=True))
-        self.matrix = ListMatrix(self.max_visitors, 6)
+        self.matrix = ListMatrix(self.max_visitors, 6, 4)
         parts = self.knowledge, self.store, self.matrix
         self.visits = Visits(*parts, self.outbox, self.settings.profiles, self.clock, self.observer)
         items, visitors = self.max_waiting
@@ -219,7 +234,7 @@ class Room:
         return self.store.lists(user_id)[HOME].ids()
 
     def homes(self) -> dict[str, list[str]]:
-        return {user_id: self.home(user_id) for user_id, _ in self.store.adopt(lambda _: True)}
+        return {user_id: self.home(user_id) for user_id in self.store.image()[1]}
 
     # -- time --------------------------------------------------------------------------------------------------------
 
