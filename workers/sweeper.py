@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Sweeper(Service):
-    """Calls ``work`` every ``interval_s`` seconds once every event of ``after`` has happened, and at once again while it returns True.
+    """Calls ``work`` every ``interval_s`` seconds once every event of ``after`` has happened, and again at once if it returns True.
 
     A store that is away is waited for; any other error crashes the worker, loudly.
     """

@@ -3,7 +3,7 @@ from items to visitors to keep."""  # noqa: D205, D209 - one law, one sentence
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -107,18 +107,28 @@ class ListMatrix:
 
         ``made_at`` is that of the lists that were published from them, in ms, and ``hidden`` (n_items,) what nobody might see then.
         """
-        for user_id, ranking in zip(user_ids, rankings, strict=True):
-            line = self._line(user_id)
-            self._count(line, -1)
-            n = min(len(ranking), self._k)
-            for name in _RANKED:
-                column = self._columns[name]
-                column[line, :n] = getattr(ranking, name)[:n]
-                column[line, n:] = _COLUMNS[name][1]
-            self._count(line, 1)
-            self._columns["shown"][line] = first_open(self._columns["rows"][line : line + 1], hidden, self._list_size)[0]
+        # Of several rankings for one line, a visitor's or of visitors who displace each other, the last one stands.
+        put = {self._line(user_id): ranking for user_id, ranking in zip(user_ids, rankings, strict=True)}
+        if not put:
+            return
+        lines = np.fromiter(put, np.intp, len(put))
+        self._count(lines, -1)
+        for name in _RANKED:
+            self._columns[name][lines] = self._block(name, put.values())
+        self._count(lines, 1)
+        self._columns["shown"][lines] = first_open(self._columns["rows"][lines], hidden, self._list_size)
+        self._numbers["made_at"][lines] = made_at
+        for line, ranking in put.items():
             self._say(line, ranking.query)
-            self._numbers["made_at"][line] = made_at
+
+    def _block(self, name: str, rankings: Collection[Ranking]) -> NDArray[Any]:
+        """Return one column of rankings, (m, k)."""
+        dtype, empty = _COLUMNS[name]
+        block = np.full((len(rankings), self._k), empty, dtype)
+        for line, ranking in zip(block, rankings, strict=True):
+            values = getattr(ranking, name)[: self._k]
+            line[: len(values)] = values
+        return block
 
     def get(self, user_id: str) -> Ranking | None:
         """Return a visitor's ranking, None for a visitor not held."""
@@ -148,8 +158,9 @@ class ListMatrix:
     def drop(self, user_ids: Iterable[str]) -> int:
         """Forget visitors and return how many there were."""
         lines = [line for line in (self._lines.pop(user_id, None) for user_id in user_ids) if line is not None]
+        if lines:
+            self._count(np.array(lines, np.intp), -1)
         for line in lines:
-            self._count(line, -1)
             self._columns["rows"][line] = -1
             self._columns["shown"][line] = False
             self._numbers["touched"][line] = -1
@@ -244,15 +255,15 @@ class ListMatrix:
         else:
             self._queries.pop(line, None)
 
-    def _count(self, line: int, by: int) -> None:
-        """Count the list's items as held, or no more; an item stands in a list once."""
-        rows = self._columns["rows"][line]
-        highest = int(rows.max())
+    def _count(self, lines: Lines, by: int) -> None:
+        """Count the lists' items as held, or no more; an item stands in a list once."""
+        rows = self._columns["rows"][lines].ravel()
+        highest = int(rows.max(initial=-1))
         if highest >= len(self._holders) - 1:
             grown = np.zeros(2 * (highest + 2), np.int32)
             grown[: len(self._holders) - 1] = self._holders[:-1]
             self._holders = grown
-        self._holders[rows] += by
+        np.add.at(self._holders, rows, np.int32(by))
 
     def _line(self, user_id: str) -> int:
         line = self._lines.get(user_id)
