@@ -149,6 +149,7 @@ class Recommender:
         changes = self.knowledge.take_facts(facts)
         if len(changes.gone) or len(changes.back):
             self.fallbacks.shop_changed()
+        if changes:
             self.upkeep.changed(changes)
         told = [(r.key, cast("Campaign | None", r.value), r.offset) for r in records if r.topic == CAMPAIGNS]
         if told and self.knowledge.take_campaigns(told):

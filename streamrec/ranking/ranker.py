@@ -25,7 +25,7 @@ from streamrec.ranking.nearest import NearestItems
 from streamrec.ranking.queries import QueryVectors
 from streamrec.ranking.reasons import Ranking, Reason
 from streamrec.ranking.scene import Scene, Scenes
-from streamrec.ranking.score import Scores, combine, similarity
+from streamrec.ranking.score import PARTS, Scores, combine, similarity
 from streamrec.ranking.search import FilteredSearch
 from streamrec.ranking.select import Limits, Selection, select
 from streamrec.ranking.taste import Hidden, Taste, hidden_from, taste_of
@@ -210,7 +210,7 @@ class Ranker:
 
     def _score(self, wish: Wish, scene: Scene, related: Related, rows: NDArray[np.int32]) -> tuple[Scores, NDArray[np.int32]]:
         settings, n, interests = self.settings, len(rows), wish.interests
-        parts = np.zeros((5, n))
+        parts = np.zeros((len(PARTS), n))
         near_row = np.full(n, -1, np.int32)
         near_because = np.full(n, -1, np.int32)
         if len(wish.vectors):
@@ -233,6 +233,7 @@ class Ranker:
             near_because[has] = related.because[places[has]]
         parts[3] = settings.weight_trending * scene.popularity(rows)
         parts[4] = settings.weight_new * scene.newness(rows)
+        parts[5] = settings.weight_discount * self.items.reduction[rows]
         scores = combine(parts, self._penalty(wish.profile, rows), scene.effects.multiplier[rows].astype(np.float64))
         evidence = np.full(n, -1, np.int32)
         for reason, because in (

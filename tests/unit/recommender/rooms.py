@@ -11,8 +11,8 @@ from streamrec.config import IndexSettings, ListSettings, RankingSettings, Setti
 from streamrec.embedding import pack_vectors
 from streamrec.embedding.hashing import HashingEncoder
 from streamrec.errors import BrokerUnavailable, StoreUnavailable
-from streamrec.events import Campaign, CatalogItem, Click, Event, ItemActivity, ItemVector, Stock, Targets
-from streamrec.events.topics import CATALOG, STOCK
+from streamrec.events import Campaign, CatalogItem, Click, Event, ItemActivity, ItemVector, Price, Stock, Targets
+from streamrec.events.topics import CATALOG, PRICE, STOCK
 from streamrec.lists.item_lists import MemoryListStore
 from streamrec.lists.keys import HOME
 from streamrec.lists.matrix import ListMatrix
@@ -199,7 +199,7 @@ class Room:
         made = [ItemVector(content_digest="c", model_digest=ENCODER.digest, dim=16, vector=vector, ts=T0) for vector in packed]
         self.fallbacks.items_changed(self.knowledge.take_vectors(list(zip(ids, made, strict=True))))
 
-    def fact(self, topic: str, item_id: str, payload: CatalogItem | Stock | None) -> Changes:
+    def fact(self, topic: str, item_id: str, payload: CatalogItem | Price | Stock | None) -> Changes:
         self.order += 1
         changes = self.knowledge.take_facts([Fact(topic, item_id, payload, self.order)])
         self.fallbacks.shop_changed()
@@ -208,6 +208,9 @@ class Room:
 
     def stock(self, item_id: str, quantity: int) -> Changes:
         return self.fact(STOCK, item_id, Stock(quantity=quantity, ts=self.clock.now_ms() + self.order))
+
+    def price(self, item_id: str, price: float, list_price: float) -> Changes:
+        return self.fact(PRICE, item_id, Price(price=price, list_price=list_price, ts=self.clock.now_ms() + self.order))
 
     def campaign(self, name: str, action: str, *ids: str, starts: int = 0, ends: int = 10_000_000, **fields: Any) -> None:
         """Announce a campaign that runs from ``starts`` to ``ends`` ms after T0."""
