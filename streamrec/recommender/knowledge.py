@@ -139,15 +139,15 @@ class Knowledge:
         return Changes(gone, back, self._repriced(priced))
 
     def _repriced(self, item_ids: Sequence[str]) -> Rows:
-        rows = np.unique(self.items.find_all(tuple(item_ids)))
+        rows: Rows = np.unique(self.items.find_all(tuple(item_ids)))
         told, now = self._reduction_told, self.items.reduction
         if len(rows) and int(rows[-1]) >= len(told):
             told = np.zeros(2 * len(now), np.float32)
             told[: len(self._reduction_told)] = self._reduction_told
             self._reduction_told = told
-        rows = rows[np.abs(now[rows] - told[rows]) >= _NOTICEABLE]
-        told[rows] = now[rows]
-        return rows
+        moved: Rows = rows[np.abs(now[rows] - told[rows]) >= _NOTICEABLE]
+        told[moved] = now[moved]
+        return moved
 
     def take_vectors(self, messages: Sequence[tuple[str, ItemVector | None]]) -> Rows:
         """Apply vectors and return the rows that have a new one; the vector of an item that may not be shown waits, blocked.

@@ -115,12 +115,13 @@ HOSTILE = (
 IDS = st.sampled_from(HOSTILE)
 COIN = st.booleans()
 ITEM = st.builds(ListItem, IDS, st.sampled_from([0.0, 0.5, -2.5e-8, 12346.0]), st.sampled_from(HOSTILE).map("search:{}".format))
+POOL = st.lists(ITEM, max_size=8, unique_by=lambda item: item.id)
 
 
 @st.composite
 def _edits(draw: st.DrawFn) -> tuple[tuple[ListItem, ...], list[Edit]]:
     """Draw a list and edits of it in its order, as the store asks for them."""
-    pool: list[ListItem] = draw(st.lists(ITEM, max_size=8, unique_by=lambda item: item.id))
+    pool = draw(POOL)
     n = draw(st.integers(0, len(pool)))
     items, others = pool[:n], pool[n:]
     edits: list[Edit] = []

@@ -73,7 +73,7 @@ def _do(room: Room, what: str, *told: Any) -> None:
     elif what == "cancel":
         room.tell(told[0], None)
     elif what == "price":
-        room.price(*told, 10.0)
+        room.price(told[0], told[1], 10.0)
     elif what == "restart":
         room.upkeep.adopt()
     elif what == "remove":
