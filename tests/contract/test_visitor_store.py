@@ -129,7 +129,7 @@ def _edits(draw: st.DrawFn) -> tuple[tuple[ListItem, ...], list[Edit]]:
         if draw(COIN):
             edits.append(Edit(item.id))
             continue
-        while others and draw(COIN):
+        while len(others) > 0 and draw(COIN):
             edits.append(Edit(item.id, others.pop()))
     edits += [Edit("", other) for other in others if draw(COIN)]
     return tuple(items), edits
