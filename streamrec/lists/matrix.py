@@ -101,24 +101,32 @@ class ListMatrix:
     # -- rankings ----------------------------------------------------------------------------------------------------
 
     def put(
-        self, user_ids: Sequence[str], rankings: Sequence[Ranking], made_at: int = 0, hidden: NDArray[np.bool_] | None = None
+        self,
+        user_ids: Sequence[str],
+        rankings: Sequence[Ranking],
+        made_at: int | Sequence[int] = 0,
+        hidden: NDArray[np.bool_] | None = None,
     ) -> None:
         """Keep each visitor's ranking in the place of an earlier one; beyond the bound the longest untouched visitors go.
 
-        ``made_at`` is that of the lists that were published from them, in ms, and ``hidden`` (n_items,) what nobody might see then.
+        ``made_at``, one or one for each, is that of the lists that were published from them, in ms, and ``hidden`` (n_items,) what
+        nobody might see then.
         """
         # Of several rankings for one line, a visitor's or of visitors who displace each other, the last one stands.
-        put = {self._line(user_id): ranking for user_id, ranking in zip(user_ids, rankings, strict=True)}
+        put = {self._line(user_id): n for n, user_id in enumerate(user_ids)}
         if not put:
             return
+        last = list(put.values())
+        times = np.broadcast_to(np.asarray(made_at, np.int64), len(user_ids))[last]
+        rankings = [rankings[n] for n in last]
         lines = np.fromiter(put, np.intp, len(put))
         self._count(lines, -1)
         for name in _RANKED:
-            self._columns[name][lines] = self._block(name, put.values())
+            self._columns[name][lines] = self._block(name, rankings)
         self._count(lines, 1)
         self._columns["shown"][lines] = first_open(self._columns["rows"][lines], hidden, self._list_size)
-        self._numbers["made_at"][lines] = made_at
-        for line, ranking in put.items():
+        self._numbers["made_at"][lines] = times
+        for line, ranking in zip(put, rankings, strict=True):
             self._say(line, ranking.query)
 
     def _block(self, name: str, rankings: Collection[Ranking]) -> NDArray[Any]:

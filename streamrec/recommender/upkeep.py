@@ -284,30 +284,31 @@ class Upkeep:
         made_at = dict(zip(unread, self._store.made_at(unread), strict=True)) if unread else {}
         self._drop(user_id for user_id in unread if not made_at[user_id])
         again: list[str] = []
+        known: list[tuple[str, Ranking, int]] = []
         for user_id, ranked in zip(users, lists, strict=True):
-            if ranked is None and not made_at[user_id]:
+            at = made_at.get(user_id, 0) if ranked is None else ranked.made_at
+            if not at:
                 continue
-            if ranked is None or not self._recall(user_id, ranked):
+            ranking, stays = (empty_ranking(), False) if ranked is None else self._recall(user_id, ranked)
+            if ranking is not None:
+                known.append((user_id, ranking, at))
+            if not stays:
                 again.append(user_id)
-            if ranked is None:
-                self._matrix.put([user_id], [empty_ranking()], made_at[user_id])
             self._in_doubt.discard(user_id)
+        self._matrix.put([user for user, _, _ in known], [ranking for _, ranking, _ in known], [at for _, _, at in known])
         self._dirty.append(self._matrix.lines_of(again))
         self._broken.append(self._matrix.lines_of(users))
 
-    def _recall(self, user_id: str, ranked: RankedList) -> bool:
-        """Know a list as it stands; False for one that is to be ranked again."""
+    def _recall(self, user_id: str, ranked: RankedList) -> tuple[Ranking | None, bool]:
+        """Return what a list that stands was made from, None where that is known, and whether it needs no ranking."""
         knowledge, matrix = self._knowledge, self._matrix
         ranking = recalled(ranked, knowledge.items, knowledge.campaigns)
         if ranking is None:
-            matrix.put([user_id], [empty_ranking()], ranked.made_at)
-            return False
+            return empty_ranking(), False
         if matrix.recognise(user_id, ranking.rows, ranked.made_at):
-            return True
-        newest = matrix.made_at(user_id) <= ranked.made_at
-        matrix.put([user_id], [ranking], ranked.made_at)
-        return (
-            newest
+            return None, True
+        return ranking, (
+            matrix.made_at(user_id) <= ranked.made_at
             and len(ranking) >= knowledge.list_size
             and ranked.digest == knowledge.digest
             and knowledge.campaigns_stand(ranking, ranked.made_at, self._clock.now_ms())
