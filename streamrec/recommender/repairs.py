@@ -1,4 +1,4 @@
-"""From what is wrong in published lists to the edits that mend them."""
+"""From what is wrong in published lists to the edits that mend them, and from lists that others left to what is known of them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from streamrec.lists.edits import Lines, ListEdits
 from streamrec.lists.matrix import ListMatrix
-from streamrec.lists.packing import ListItem, round_scores
+from streamrec.lists.packing import ListItem, RankedList, round_scores
+from streamrec.lists.publish import recalled
 from streamrec.lists.visitors import Amendment, Edit
-from streamrec.ranking import reason_text
+from streamrec.ranking import Ranking, empty_ranking, reason_text
 from streamrec.recommender.knowledge import Knowledge
 
 #: Lines compared at once: some ms, while the store edits those before.
@@ -53,3 +54,18 @@ def _items(knowledge: Knowledge, matrix: ListMatrix, lines: Lines, places: NDArr
     reasons, evidence = matrix.at("reasons", lines, places).tolist(), matrix.at("evidence", lines, places).tolist()
     for item_id, score, reason, of, line in zip(ids, scores, reasons, evidence, lines.tolist(), strict=True):
         yield ListItem(item_id, score, reason_text(reason, of, knowledge.items, knowledge.campaigns, matrix.query(line)))
+
+
+def recall(knowledge: Knowledge, matrix: ListMatrix, user_id: str, ranked: RankedList, now_ms: int) -> tuple[Ranking | None, bool]:
+    """Return what a list that stands was made from, None where that is known, and whether it needs no ranking."""
+    ranking = recalled(ranked, knowledge.items, knowledge.campaigns)
+    if ranking is None:
+        return empty_ranking(), False
+    if matrix.recognise(user_id, ranking.rows, ranked.made_at):
+        return None, True
+    return ranking, (
+        matrix.made_at(user_id) <= ranked.made_at
+        and len(ranking) >= knowledge.list_size
+        and ranked.digest == knowledge.digest
+        and knowledge.campaigns_stand(ranking, ranked.made_at, now_ms)
+    )

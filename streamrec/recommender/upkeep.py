@@ -15,8 +15,6 @@ from streamrec.errors import StoreUnavailable
 from streamrec.lists.edits import Lines, ListEdits
 from streamrec.lists.keys import HOME
 from streamrec.lists.matrix import ListMatrix
-from streamrec.lists.packing import RankedList
-from streamrec.lists.publish import recalled
 from streamrec.lists.visitors import Replacement, VisitorStore
 from streamrec.observe import Observer
 from streamrec.ranking import Ranking, empty_ranking
@@ -24,7 +22,7 @@ from streamrec.recommender.campaign_watch import CampaignWatch, Shift
 from streamrec.recommender.knowledge import Changes, Knowledge, Rows
 from streamrec.recommender.line_queue import LineQueue
 from streamrec.recommender.overlay import latest_holding, overlaid, pinning
-from streamrec.recommender.repairs import amendments
+from streamrec.recommender.repairs import amendments, recall
 from streamrec.recommender.share import Share
 
 #: Visitors ranked again per step; small enough that an event never waits long behind it.
@@ -289,7 +287,11 @@ class Upkeep:
             at = made_at.get(user_id, 0) if ranked is None else ranked.made_at
             if not at:
                 continue
-            ranking, stays = (empty_ranking(), False) if ranked is None else self._recall(user_id, ranked)
+            ranking, stays = (
+                (empty_ranking(), False)
+                if ranked is None
+                else recall(self._knowledge, self._matrix, user_id, ranked, self._clock.now_ms())
+            )
             if ranking is not None:
                 known.append((user_id, ranking, at))
             if not stays:
@@ -298,21 +300,6 @@ class Upkeep:
         self._matrix.put([user for user, _, _ in known], [ranking for _, ranking, _ in known], [at for _, _, at in known])
         self._dirty.append(self._matrix.lines_of(again))
         self._broken.append(self._matrix.lines_of(users))
-
-    def _recall(self, user_id: str, ranked: RankedList) -> tuple[Ranking | None, bool]:
-        """Return what a list that stands was made from, None where that is known, and whether it needs no ranking."""
-        knowledge, matrix = self._knowledge, self._matrix
-        ranking = recalled(ranked, knowledge.items, knowledge.campaigns)
-        if ranking is None:
-            return empty_ranking(), False
-        if matrix.recognise(user_id, ranking.rows, ranked.made_at):
-            return None, True
-        return ranking, (
-            matrix.made_at(user_id) <= ranked.made_at
-            and len(ranking) >= knowledge.list_size
-            and ranked.digest == knowledge.digest
-            and knowledge.campaigns_stand(ranking, ranked.made_at, self._clock.now_ms())
-        )
 
     def _outrun(self, users: Sequence[str]) -> None:
         """Follow the newer lists of these visitors if they are ours: their last owner wrote them late, and keeps them no more."""
