@@ -190,10 +190,6 @@ class CampaignBook:
         """Return the rows that match any target of a campaign that is in the book, ascending."""
         return _rows(self._entries[campaign_id], items)
 
-    def number(self, campaign_id: str) -> int:
-        """Return the number of a campaign that is in the book; evidence of reasons speaks of campaigns by it."""
-        return self._entries[campaign_id].number
-
     def pins_of(self, campaign_id: str, items: ItemTable) -> list[Pin]:
         """Return the pins of a campaign that is in the book, best first."""
         return _pins(self._entries[campaign_id], items)

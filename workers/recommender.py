@@ -170,7 +170,7 @@ class Recommender:
         self.saved.applied(records)
 
     def sweep(self) -> bool:
-        """Do what time makes due: what readers must see or not; after a rebalance, whose lists are ours; repair. True where more is urgent."""
+        """Do what time makes due: what readers see; after a rebalance, whose lists are ours; repair. True where more is urgent."""
         self.guard.tick()
         self.pins.tick()
         owned = self.visits_reader.owned
