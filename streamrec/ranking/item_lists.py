@@ -17,7 +17,7 @@ from streamrec.config import RankingSettings
 from streamrec.index import VectorIndex
 from streamrec.ranking.nearest import NearestItems
 from streamrec.ranking.reasons import Ranking, Reason, empty_ranking
-from streamrec.ranking.score import similarity
+from streamrec.ranking.score import cosines
 from streamrec.ranking.search import FilteredSearch
 
 
@@ -107,7 +107,7 @@ class ItemLists:
         met = self._related(row, bought=False)
         rows = distinct(np.concatenate([near[near >= 0] if vector.any() else near[:0], met.rows]))
         rows = rows[allowed[rows] & (rows != row)]
-        content = similarity(self._index.vectors(rows), vector)[:, 0] if len(rows) else np.empty(0)
+        content = cosines(self._index.similarity(rows, vector))[:, 0] if len(rows) else np.empty(0)
         # Half the weight of content: what is met together is often a complement, not an alternative.
         together = np.zeros(len(rows))
         if len(met.rows) and len(rows):

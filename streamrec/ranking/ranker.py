@@ -25,7 +25,7 @@ from streamrec.ranking.nearest import NearestItems
 from streamrec.ranking.queries import QueryVectors
 from streamrec.ranking.reasons import Ranking, Reason
 from streamrec.ranking.scene import Scene, Scenes
-from streamrec.ranking.score import PARTS, Scores, combine, similarity
+from streamrec.ranking.score import PARTS, Scores, combine, cosines
 from streamrec.ranking.search import FilteredSearch
 from streamrec.ranking.select import Limits, Selection, select
 from streamrec.ranking.taste import Hidden, Taste, hidden_from, taste_of
@@ -251,8 +251,8 @@ class Ranker:
         """
         near = np.empty((len(rows), len(queries)))
         common = marks(rows, scene.common)
-        near[common] = similarity(scene.vectors, queries)
-        near[~common] = similarity(self.index.vectors(rows[~common]), queries)
+        near[common] = cosines(scene.vectors @ queries.T)
+        near[~common] = cosines(self.index.similarity(rows[~common], queries))
         return near
 
     def _penalty(self, profile: Profile, rows: NDArray[np.int32]) -> NDArray[np.float64]:
