@@ -88,8 +88,7 @@ def rivals(as_json: bool, designs: tuple[str, ...], **choices: Any) -> None:
     """Guarded lists beside vector search with a stock filter, and beside one update per list: reads, sold-out, memory."""
     from streamrec.bench.freshness.rivals import COLUMNS, rows, run
 
-    chosen = {"designs": designs} if designs else {}
-    result = run(**choices, **chosen, say=lambda what: click.echo(what, err=True))
+    result = run(**choices, designs=designs, say=lambda what: click.echo(what, err=True))
     if as_json:
         emit(result)
         return

@@ -48,13 +48,13 @@ def run(
     reads: int = 5_000,
     flips_per_s: float = 2_000.0,
     seed: int = 7,
-    designs: Sequence[str] = tuple(DESIGNS),
+    designs: Sequence[str] = (),
     say: Say | None = None,
 ) -> dict[str, Any]:
     """Return ``designs``, by name the figures of each, and the world they were measured on; ``rows`` makes a table of it.
 
     ``vectors`` (items, 512) of norm 1, clustered random ones where None. ``holders`` visitors have the item of the flash sale in
-    their lists; None: half of them. ``flips_per_s`` is what is offered; what a design reached stands beside. A design whose parts
+    their lists; None: half of them. ``designs`` empty: all. ``flips_per_s`` is what is offered; what a design reached stands beside. A design whose parts
     are not installed has null, and ``missing`` says how to get them.
 
     Raises ConfigError for an unknown design or a world too small, LocalStackError.
@@ -65,7 +65,7 @@ def run(
     world = make_world(items, users, vectors, held, seed)
     figures: dict[str, Any] = {}
     missing: dict[str, str] = {}
-    for name in designs:
+    for name in designs or DESIGNS:
         try:
             figures[name] = _measure(DESIGNS[name](), world, reads, flips_per_s, tell)
         except ConfigError as error:

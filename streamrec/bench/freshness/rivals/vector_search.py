@@ -97,7 +97,7 @@ class VectorSearch:
 
     def move(self, client: redis.Redis, row: int, vector: Vectors) -> None:
         """Give an item another vector."""
-        client.hset(_name(row), "vector", _bytes(vector))  # type: ignore[arg-type]
+        client.hset(_name(row), "vector", _bytes(vector))
 
 
 def interests_of(world: World, user: int) -> list[Vectors]:
