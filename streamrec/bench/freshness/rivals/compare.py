@@ -54,8 +54,8 @@ def run(
     """Return ``designs``, by name the figures of each, and the world they were measured on; ``rows`` makes a table of it.
 
     ``vectors`` (items, 512) of norm 1, clustered random ones where None. ``holders`` visitors have the item of the flash sale in
-    their lists; None: half of them. ``designs`` empty: all. ``flips_per_s`` is what is offered; what a design reached stands beside. A design whose parts
-    are not installed has null, and ``missing`` says how to get them.
+    their lists; None: half of them. ``designs`` empty: all. ``flips_per_s`` is what is offered; what a design reached stands
+    beside. A design whose parts are not installed has null, and ``missing`` says how to get them.
 
     Raises ConfigError for an unknown design or a world too small, LocalStackError.
     """
