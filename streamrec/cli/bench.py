@@ -71,3 +71,27 @@ def _row(result: dict[str, Any], name: str) -> list[Any]:
     ratio = result["ratios"].get(f"to_{name}")
     measured = [result[measure].get(name) for measure in ("cpu_us", "rss_mb", "messages")]
     return [name, *("-" if value is None else value for value in [result["rates"][name], lowest, highest, ratio, *measured])]
+
+
+@bench.command("rivals")
+@click.option("--items", type=click.IntRange(101), default=100_000, show_default=True, help="Items of the catalogue.")
+@click.option("--users", type=click.IntRange(2), default=100_000, show_default=True, help="Visitors; each has a list of 50.")
+@click.option("--holders", type=click.IntRange(1), help="Lists that hold the item of the flash sale; default: half of them.")
+@click.option("--reads", type=click.IntRange(100), default=5_000, show_default=True, help="Reads per measure.")
+@click.option(
+    "--flips", "flips_per_s", type=click.FloatRange(1), default=2_000, show_default=True, help="Stock changes per second."
+)
+@click.option("--design", "designs", multiple=True, help="Only this one; may be repeated.")
+@click.option("--seed", type=int, default=7, show_default=True)
+@json_option
+def rivals(as_json: bool, designs: tuple[str, ...], **choices: Any) -> None:
+    """Guarded lists beside vector search with a stock filter, and beside one update per list: reads, sold-out, memory."""
+    from streamrec.bench.freshness.rivals import COLUMNS, rows, run
+
+    result = run(**choices, designs=designs, say=lambda what: click.echo(what, err=True))
+    if as_json:
+        emit(result)
+        return
+    table(COLUMNS, rows(result))
+    for name, why in result["missing"].items():
+        click.echo(f"{name}: {why}")
