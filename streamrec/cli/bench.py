@@ -35,9 +35,33 @@ def _flat(values: dict[str, Any], prefix: str = "") -> list[list[Any]]:
 
 
 _bench("embed", "Texts embedded per second by the configured encoder.")
-_bench("index", "Searches per second, recall and churn of the vector index.")
 _bench("lists", "Lists and profiles written and read per second; needs nothing running.")
 _bench("rank", "Milliseconds to rank one visitor by batch size, and microseconds of the work around it.")
+
+
+@bench.command("index")
+@click.option("--items", type=click.IntRange(200), default=20_000, show_default=True, help="Items in each index.")
+@click.option("--queries", type=click.IntRange(10), default=500, show_default=True, help="Queries of each measurement.")
+@click.option("--cycles", type=click.IntRange(0), default=10, show_default=True, help="Rounds of changes; 0: none.")
+@click.option("--tier-items", type=click.IntRange(0), default=0, show_default=True, help="Items of the compact index; 0: left out.")
+@click.option("--peer", "peers", multiple=True, default=("hnswlib", "usearch", "faiss"), help="May be repeated; default: all.")
+@click.option("--no-peers", is_flag=True, help="Measure our index alone.")
+@click.option(
+    "--titles", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Default: ../shared/data, where it is."
+)
+@click.option("--seed", type=int, default=7, show_default=True)
+@json_option
+def index(as_json: bool, no_peers: bool, peers: tuple[str, ...], **choices: Any) -> None:
+    """Recall, latency and memory of the vector index: fresh, while items change, filtered and compact, beside other engines."""
+    from streamrec.bench.index import run
+
+    result = run(**choices, peers=() if no_peers else peers, say=lambda what: click.echo(what, err=True))
+    if as_json:
+        emit(result)
+        return
+    from streamrec.cli.bench_index import show
+
+    show(result)
 
 
 @bench.command("transport")
