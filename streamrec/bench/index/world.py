@@ -76,7 +76,8 @@ class World:
 
     def wide(self, rows: NDArray[Any]) -> Floats:
         """Return vectors by row as float32."""
-        return self.vectors[rows].astype(np.float32)
+        wide: Floats = self.vectors[rows].astype(np.float32)
+        return wide
 
     def changes(self, cycle: int, before: State) -> Changes:
         """Return what happens in a cycle, the first is 0; the same for the same state."""
