@@ -93,22 +93,21 @@ def _world(make: Callable[[int], BenchCatalogue], items: int, cycles: int, queri
 def _engine(job: Job, do: Callable[[Job], dict[str, Any]], say: Say) -> dict[str, Any]:
     """Measure an engine through its cycles, and once more freshly built with what it holds then."""
     say(f"{job.engine}: building {job.world.items:,}, then {job.world.cycles} cycles")
-    result = do(job)
+    result = {"what": (ENGINES[job.engine].__doc__ or "").strip(), **do(job)}
+    for name in ("missing", "sold_out_shown"):
+        result[name] = sum(cycle[name] for cycle in result["cycles"])
     if not result["cycles"]:
         return result
     say(f"{job.engine}: building afresh what it holds now")
     rebuilt = do(replace(job, truths=job.truths[-1:], from_cycle=job.world.cycles, filters=[]))["fresh"]
     last = result["cycles"][-1]
     return {
-        "what": (ENGINES[job.engine].__doc__ or "").strip(),
         **result,
         "rebuilt": rebuilt,
         "ratios": {
             "recall_lost": round(rebuilt["recall_at_10"] - last["recall_at_10"], 4),
             **{name: round(last[name] / rebuilt[name], 3) for name in ("p50_ms", "p99_ms", "memory_mb") if rebuilt[name]},
         },
-        "missing": sum(cycle["missing"] for cycle in result["cycles"]),
-        "sold_out_shown": sum(cycle["sold_out_shown"] for cycle in result["cycles"]),
     }
 
 

@@ -12,10 +12,11 @@ import pytest
 
 from streamrec.bench import index
 from streamrec.bench.catalogue import BenchCatalogue, bench_catalogue
-from streamrec.bench.index.engines import ENGINES, OURS, PEERS, Ours
+from streamrec.bench.index.engines import ENGINES, OURS, PEERS, Ours, missing_peers
 from streamrec.bench.index.filters import SHARES, filters
 from streamrec.bench.index.measure import Job, Subject, measure
 from streamrec.bench.index.world import State, World, applied
+from streamrec.cli.bench_index import show
 from streamrec.config import IndexSettings, ModelSettings
 from streamrec.errors import DataError
 from streamrec.index import ExactIndex
@@ -134,7 +135,9 @@ def test_filters_pass_about_the_share_that_they_stand_for(make: Callable[[int], 
         assert share / 4 <= mask.mean() <= share * 4
 
 
-def test_the_bench_returns_figures_that_json_can_hold(make: Callable[[int], BenchCatalogue]) -> None:
+def test_the_bench_returns_figures_that_json_can_hold_and_tables_show(
+    make: Callable[[int], BenchCatalogue], capsys: pytest.CaptureFixture[str]
+) -> None:
     figures = index.run(
         500, queries=20, cycles=2, tier_items=300, peers=("hnswlib",), catalogue=make, settings=SETTINGS, apart=False
     )
@@ -144,8 +147,22 @@ def test_the_bench_returns_figures_that_json_can_hold(make: Callable[[int], Benc
         assert measured["worst_recall"] <= measured["recall_at_10"]
         assert measured["p50_ms"] <= measured["p99_ms"]
     assert figures["missing"] == 0
-    assert set(figures["ratios"]) == {"recall_lost", "p50_ms", "p99_ms", "memory_mb"} & set(figures["ratios"])
+    assert figures["ratios"]["recall_lost"] <= 0.05
     assert set(figures["peers"]) == {"hnswlib"}
+    assert set(figures["tier"]["variants"]) == {"compact", "whole"}
+    show(figures)
+    printed = capsys.readouterr().out
+    for said in ("streamrec", "hnswlib", "cycle 2", "rebuilt", "price <", "compact", "last cycle to a fresh build"):
+        assert said in printed
+
+
+def test_without_cycles_there_is_nothing_to_compare_and_nothing_missing(
+    make: Callable[[int], BenchCatalogue], capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = index.run(300, queries=10, cycles=0, peers=(), catalogue=make, settings=SETTINGS, apart=False)
+    assert (figures["cycles"], figures["missing"], figures["tier"]) == ([], 0, None)
+    show(figures)
+    assert "fresh" in capsys.readouterr().out
 
 
 def test_an_engine_apart_gives_the_same_answers_and_its_memory(world: World) -> None:
@@ -162,4 +179,4 @@ def test_a_peer_that_nobody_knows_is_refused_before_anything_is_built() -> None:
 
 def test_a_peer_that_is_not_installed_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streamrec.bench.index.engines.find_spec", lambda name: None)
-    assert "streamrec[bench]" in index.missing_peers(("faiss",))["faiss"]
+    assert "streamrec[bench]" in missing_peers(("faiss",))["faiss"]
