@@ -7,6 +7,7 @@ measured in a process of its own, which maps the vectors from a file: so its ano
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -54,6 +55,7 @@ def run(
     if unknown := sorted(set(peers) - set(PEERS)):
         msg = f"no peer is named {', '.join(unknown)}; name some of {', '.join(PEERS)}"
         raise DataError(msg)
+    do = partial(measure_apart if apart else measure, say=say)
     say, settings = say or (lambda _: None), settings or Settings.load().index
     make = catalogue or partial(bench_catalogue, folder=titles, seed=seed, say=say)
     world, goods = _world(make, items, cycles, queries, seed)
@@ -62,7 +64,6 @@ def run(
     before = world.state(0)
     masks = list(filters(goods, items))
     asked = [(name, mask, world.exact(before, mask)) for name, mask in masks]
-    do = partial(measure_apart if apart else measure, say=say)
     absent = missing_peers(tuple(peers))
     job = Job(OURS, settings, world, truths, filters=asked)
     ours = _engine(job, do, say)
@@ -111,14 +112,18 @@ def _engine(job: Job, do: Callable[[Job], dict[str, Any]], say: Say) -> dict[str
     }
 
 
-def measure_apart(job: Job, say: Say | None = None) -> dict[str, Any]:  # noqa: ARG001 - it cannot speak from there
-    """Measure in a new process, so that its memory is the engine's; see ``measure``.
+def measure_apart(job: Job, say: Say | None = None) -> dict[str, Any]:
+    """Measure in a new process, so that its memory is the engine's; see ``measure``. Where ``say`` is given it tells stderr.
 
     Raises DataError when that process dies, which is mostly for want of memory.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
-            return pool.submit(measure, job).result()
+            return pool.submit(measure, job, _tell if say else None).result()
         except BrokenProcessPool as error:
             msg = f"the process that measured {job.engine} on {job.world.items:,} items died; free memory, or ask for fewer items"
             raise DataError(msg) from error
+
+
+def _tell(what: str) -> None:
+    sys.stderr.write(f"{what}\n")
