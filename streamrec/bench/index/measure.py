@@ -47,7 +47,10 @@ class Subject:
         self.job, self.world = job, job.world
         self.state = self.world.state(job.from_cycle)
         _ = self.world.asked
-        ENGINES[job.engine](job.settings, self.world.vectors.shape[1], 1)  # its libraries are loaded before memory is taken down
+        # Libraries are loaded, and the linear algebra has its buffers of tens of MB, before memory is taken down.
+        ENGINES[job.engine](job.settings, self.world.vectors.shape[1], 1)
+        square = np.eye(self.world.vectors.shape[1], dtype=np.float32)
+        np.linalg.eigh(self.world.asked.T @ self.world.asked + square @ square)
         self._before_mb = settled_mb()
         self.engine: Engine = ENGINES[job.engine](job.settings, self.world.vectors.shape[1], self.world.items)
         start = time.perf_counter()
