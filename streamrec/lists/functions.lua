@@ -1,5 +1,5 @@
 #!lua name=streamrec
--- version: 3
+-- version: 4
 -- What must be atomic, or must be one round trip, runs inside Redis. Loaded by streamrec itself (functions.py).
 -- Lists and answers are JSON; profiles are 8 bytes of revision and a MessagePack map.
 
@@ -268,6 +268,22 @@ local function edited(text, head, from, args, at, ends)
   return table.concat(parts)
 end
 
+-- What `edited` returns for what sold out and what came back do to most lists, without its table of parts, which took a third of the time:
+-- an item goes and another comes last, or one comes in front of another and the last one goes; nil for all else.
+local function edited_twice(text, head, from, args, at)
+  local id, item, other = args[at], args[at + 1], args[at + 2]
+  local last, begins = #text - 2, id ~= '' and string.find(text, '{"id":' .. id .. ',', from, true)
+  if not begins or (item == '') == (args[at + 3] == '') then return nil end
+  if item == '' then
+    local behind = other == '' and string.find(text, '},{"id":', begins, true)
+    if not behind or string.byte(text, begins - 1) ~= 44 then return nil end
+    return head .. string.sub(text, from, begins - 2) .. string.sub(text, behind + 1, last) .. ',' .. args[at + 3] .. ']}'
+  end
+  local ends = string.find(text, '{"id":' .. other .. ',', begins + 1, true)
+  if other == '' or not ends or string.find(text, '},{"id":', ends, true) then return nil end
+  return head .. string.sub(text, from, begins - 1) .. item .. ',' .. string.sub(text, begins, ends - 2) .. ']}'
+end
+
 -- KEYS: lists. ARGV: their new made_at, then per list: the made_at of the list that is meant, how many edits, the edits. Returns 1 per list,
 -- or 0 when another list or none stands there. The time to live stays.
 local function amend(keys, args)
@@ -276,7 +292,8 @@ local function amend(keys, args)
     local expected, ends = '{"made_at":' .. args[at] .. ',', at + 2 + 2 * tonumber(args[at + 1])
     local text = redis.call('GET', keys[i])
     if text and string.sub(text, 1, #expected) == expected then
-      redis.call('SET', keys[i], edited(text, head, #expected + 1, args, at + 2, ends), 'KEEPTTL')
+      local quick = ends == at + 6 and edited_twice(text, head, #expected + 1, args, at + 2)
+      redis.call('SET', keys[i], quick or edited(text, head, #expected + 1, args, at + 2, ends), 'KEEPTTL')
       answers[i] = 1
     else
       answers[i] = 0
