@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -34,7 +35,22 @@ class Stage:
     client: Redis
     #: In words, for the report.
     broker: str
-    workers: tuple[WorkerProcess, ...]
+    workers: list[WorkerProcess]
+    #: Starts one more worker with these roles; see ``hire``.
+    _start: Callable[[Sequence[str]], WorkerProcess]
+    #: The process ids of what was started besides workers, by name.
+    pids: Mapping[str, int]
+
+    def hire(self, roles: Sequence[str]) -> WorkerProcess:
+        """Return one more worker, started and not yet awaited; it stops with the stage."""
+        worker = self._start(roles)
+        self.workers.append(worker)
+        return worker
+
+    def dismiss(self, worker: WorkerProcess) -> None:
+        """Let a worker finish what it holds, and forget it."""
+        self.workers.remove(worker)
+        worker.stop()
 
     def check(self) -> None:
         """Raise LocalStackError with the end of its log if a worker has died."""
@@ -64,19 +80,20 @@ def stage(
             kafka = KafkaSettings(bootstrap=ours["STREAMREC_KAFKA__BOOTSTRAP"], extra={"log_level": "2"})
             redis_settings = RedisSettings(url=SecretStr(ours["STREAMREC_REDIS__URL"]))
             ensure_topics(kafka)
-            started = tuple(local.worker(roles, environment) for roles in workers)
-            yield _ready(view, kafka, redis_settings, _NAMES[broker], started)
+            pids = {name: pid for name, pid in (("broker", local.broker.pid), ("redis", local.redis.pid)) if pid}
+            start = partial(local.worker, environment=environment)
+            yield _ready(view, kafka, redis_settings, _NAMES[broker], workers, start, pids)
         return
     settings = Settings.load()
     ensure_topics(settings.kafka)
-    with _workers_outside(settings, workers, log_dir, environment or {}) as started:
-        yield _ready(view, settings.kafka, settings.redis, f"configured: {settings.kafka.bootstrap}", started)
+    with _workers_outside(settings, log_dir, environment or {}) as start:
+        yield _ready(view, settings.kafka, settings.redis, f"configured: {settings.kafka.bootstrap}", workers, start, {})
 
 
 @contextmanager
 def _workers_outside(
-    settings: Settings, workers: Sequence[Sequence[str]], log_dir: Path | None, environment: dict[str, str]
-) -> Iterator[tuple[WorkerProcess, ...]]:
+    settings: Settings, log_dir: Path | None, environment: dict[str, str]
+) -> Iterator[Callable[[Sequence[str]], WorkerProcess]]:
     place = {
         "STREAMREC_KAFKA__BOOTSTRAP": settings.kafka.bootstrap,
         "STREAMREC_REDIS__URL": settings.redis.url.get_secret_value(),
@@ -85,18 +102,30 @@ def _workers_outside(
     workspace = Workspace()
     folder = log_dir or workspace.path
     started: list[WorkerProcess] = []
+
+    def start(roles: Sequence[str]) -> WorkerProcess:
+        started.append(WorkerProcess(roles, place, folder / f"worker-{len(started)}-{os.getpid()}.log"))
+        return started[-1].start()
+
     try:
-        for number, roles in enumerate(workers):
-            started.append(WorkerProcess(roles, place, folder / f"worker-{number}-{os.getpid()}.log").start())
-        yield tuple(started)
+        yield start
     finally:
         for worker in started:
             worker.stop()
         workspace.close()
 
 
-def _ready(view: View, kafka: KafkaSettings, settings: RedisSettings, broker: str, workers: tuple[WorkerProcess, ...]) -> Stage:
+def _ready(  # noqa: PLR0917 - the two kinds of place name them
+    view: View,
+    kafka: KafkaSettings,
+    settings: RedisSettings,
+    broker: str,
+    workers: Sequence[Sequence[str]],
+    start: Callable[[Sequence[str]], WorkerProcess],
+    pids: Mapping[str, int],
+) -> Stage:
     view.say(f"broker: {broker} at {kafka.bootstrap}; starting {len(workers)} workers")
-    for worker in workers:
+    started = [start(roles) for roles in workers]
+    for worker in started:
         worker.wait_ready(READY_TIMEOUT_S)
-    return Stage(kafka, settings, connect(settings), broker, workers)
+    return Stage(kafka, settings, connect(settings), broker, started, start, pids)
