@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from streamrec.cli.bench_freshness import freshness
 from streamrec.cli.output import emit, json_option, table
 
 
@@ -71,3 +72,6 @@ def _row(result: dict[str, Any], name: str) -> list[Any]:
     ratio = result["ratios"].get(f"to_{name}")
     measured = [result[measure].get(name) for measure in ("cpu_us", "rss_mb", "messages")]
     return [name, *("-" if value is None else value for value in [result["rates"][name], lowest, highest, ratio, *measured])]
+
+
+bench.add_command(freshness)

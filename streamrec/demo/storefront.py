@@ -165,7 +165,7 @@ def _findings(browser: Browser, judge: Judge) -> Findings:
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
+def interrupts_held() -> Iterator[None]:
     """Hold Ctrl-C back while a child starts: it inherits the mask and is deaf from its first moment on; ours comes later."""
     resource_tracker.ensure_running()  # its start would lift the mask again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -183,7 +183,7 @@ class Reader:
         self._pipe, theirs = context.Pipe()
         work = (theirs, settings, rate, seed, max_bought)
         self._process = context.Process(target=_serve, args=work, daemon=True, name="storefront")
-        with _interrupts_held():
+        with interrupts_held():
             self._process.start()
         theirs.close()
         self.findings = Findings()
@@ -206,6 +206,10 @@ class Reader:
     def alive(self) -> bool:
         """Whether the process runs."""
         return self._process.is_alive()
+
+    def await_ready(self, timeout_s: float = 60.0) -> bool:
+        """Wait until the process says its first word, for it takes seconds to start; tell whether it did."""
+        return self._await(lambda _: True, time.monotonic() + timeout_s)
 
     def refresh(self) -> Findings:
         """Return the newest findings that have arrived."""
