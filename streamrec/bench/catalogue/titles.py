@@ -40,11 +40,8 @@ def real_titles(folder: Path | None) -> list[Title]:
 
     Raises DataError when neither the package nor the folder has any.
     """
-    found = list(_completejourney())
-    for name, read in _SOURCES.items() if folder is not None else ():
-        path = Path(str(folder)) / name
-        if path.is_file():
-            found += read(path)
+    found = [title for name, read in _SOURCES.items() if folder and (folder / name).is_file() for title in read(folder / name)]
+    found += _completejourney()
     by_text: dict[str, Title] = {}
     for title in found:
         by_text.setdefault(item_text(title.item()), title)
