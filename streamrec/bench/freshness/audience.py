@@ -35,6 +35,11 @@ class Audience:
         enough = order[self.holders[order] >= share * self._users]
         return enough[:_HOT].tolist() if len(enough) >= 2 else order[-_HOT:].tolist()
 
+    def coldest(self, n: int) -> list[int]:
+        """Return the ``n`` items in fewest lists."""
+        found: list[int] = np.argsort(self.holders, kind="stable")[:n].tolist()
+        return found
+
     def top(self, n: int) -> dict[str, int]:
         """Return the ``n`` items in most lists, and in how many."""
         order = np.argsort(-self.holders, kind="stable")[:n]

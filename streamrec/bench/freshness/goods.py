@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from streamrec.bench.catalogue import BenchCatalogue, Title, bench_catalogue
 from streamrec.embedding import content_digest, item_text
 from streamrec.events import CatalogItem, ItemVector
 
@@ -21,21 +22,23 @@ _OLDEST_MS: Final = 90 * 86_400_000
 class Goods:
     """``catalogue`` as of ``base_ms``; ages are spread over three months, so that some items are new and most are not."""
 
-    def __init__(self, catalogue: Any, base_ms: int, seed: int) -> None:
+    def __init__(self, catalogue: BenchCatalogue, base_ms: int, seed: int) -> None:
         self._catalogue = catalogue
-        self.vectors: NDArray[np.float16] = catalogue.vectors
-        self.model_digest: str = catalogue.model_digest
-        self.item_id = catalogue.item_id
+        self.vectors = catalogue.vectors
+        self.model_digest = catalogue.model_digest
         ages = np.random.default_rng(seed).permutation(len(catalogue)) / max(len(catalogue), 1)
         self._listed_ms = (base_ms - 1 - ages * _OLDEST_MS).astype(np.int64)
 
     def __len__(self) -> int:
         return len(self._catalogue)
 
+    def item_id(self, i: int) -> str:
+        """Return the i-th item's id."""
+        return self._catalogue.item_id(i)
+
     def message(self, i: int) -> CatalogItem:
         """Return the i-th item's catalogue message, of the time when it came into the shop."""
-        item: CatalogItem = self._catalogue.item(i, int(self._listed_ms[i]))
-        return item
+        return self._catalogue.item(i, int(self._listed_ms[i]))
 
     def vector(self, i: int, item: CatalogItem) -> ItemVector:
         """Return the vector message that the embedder would send for the item's message."""
@@ -70,9 +73,9 @@ class GoodsSpec:
     base_ms: int
     seed: int
     data: Path | None = None
+    #: Instead of those.
+    titles: tuple[Title, ...] | None = None
 
     def open(self, say: Callable[[str], None] | None = None) -> Goods:
         """Return the goods. Raises DataError where there are no titles at all."""
-        from streamrec.bench.freshness.standin import standin  # noqa: PLC0415
-
-        return Goods(standin(self.n, self.data), self.base_ms, self.seed)
+        return Goods(bench_catalogue(self.n, folder=self.data, say=say, titles=self.titles), self.base_ms, self.seed)

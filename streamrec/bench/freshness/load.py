@@ -45,6 +45,8 @@ class Load(Merchant):
         self._world, self._options = shop, options
         goods, self._audience = shop.goods, shop.audience
         self._hot = [goods.item_id(i) for i in self._audience.hot(_HOT_SHARE)]
+        #: How many lists hold an item of the long tail, on average, when the lists were made.
+        self.cold_holders = 0.0
         self._cold = self._cold_items()
         self._cold_gone: set[str] = set()
         self._new = 0
@@ -66,10 +68,11 @@ class Load(Merchant):
         return list(self._hot)
 
     def _cold_items(self) -> Iterator[str]:
-        goods, hot = self._world.goods, set(self._hot)
-        n = min(len(goods) * 2 // 3, _COLD)
-        chosen = [goods.item_id(i) for i in self._rng.sample(range(len(goods)), n)]
-        return cycle([item_id for item_id in chosen if item_id not in hot])
+        """Return items of the half of the catalogue that stands in fewer lists."""
+        few = self._audience.coldest(len(self._world.goods) // 2)
+        chosen = self._rng.sample(few, min(len(few), _COLD))
+        self.cold_holders = float(self._audience.holders[chosen].mean())
+        return cycle([self._world.goods.item_id(i) for i in chosen])
 
     def _hint(self) -> None:
         self._truth.hint(self._audience.anybody(_HINTED, self._rng), ())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from streamrec.bench.catalogue import Title
 from streamrec.demo.probes import PATIENCE_S
 from streamrec.errors import ConfigError
 
@@ -46,6 +47,8 @@ class FreshnessOptions:
     broker: Literal["embedded", "apache"] = "embedded"
     #: Where the real titles are; see ``bench_catalogue``.
     data: Path | None = None
+    #: Instead of those, for a shop whose titles are at hand.
+    titles: tuple[Title, ...] | None = None
     #: Restart the recommender once its lists stand, and measure how long it takes to be back.
     restart: bool = True
     #: Measure other ways to the same answer beside ours.

@@ -21,8 +21,8 @@ from streamrec.events.topics import CAMPAIGNS
 from streamrec.lists import keys
 
 #: From the message to the campaign's start, and from its start to its end.
-_LEAD_MS: Final = 2_000
-_LENGTH_MS: Final = 4_000
+_LEAD_MS: Final = 1_000
+_LENGTH_MS: Final = 3_000
 #: How long before its start a campaign is looked for, which must show nothing.
 _EARLY_MS: Final = 300
 _WATCHED: Final = 5
@@ -34,7 +34,7 @@ _READ: Final = 10
 #: Strong enough that a boosted item names the campaign as its reason.
 _FACTOR: Final = 5.0
 #: From one campaign's end to the next.
-_REST_S: Final = 1.0
+_REST_S: Final = 0.5
 
 Action = Literal["pin", "exclude", "boost"]
 

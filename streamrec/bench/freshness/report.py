@@ -94,6 +94,7 @@ def report(  # noqa: PLR0917 - run names them
         "bytes_per_item": round(building.sizes["bytes_per_item"]),
         "redis_mb": round(measured.redis_bytes / 2**20, 1),
         "hot": {"holders": load.holders, "top": load.top(_TOP), "watched": WATCHED},
+        "cold": {"holders_mean": round(load.cold_holders, 2)},
         "settings": _settings(options, settings),
         "notes": _notes(options, load, board, findings),
     }
@@ -113,7 +114,7 @@ def _read_times(findings: Findings) -> dict[str, float | None]:
 
 
 def _settings(options: FreshnessOptions, settings: Settings) -> dict[str, Any]:
-    asked = {name: value if isinstance(value, int | float | bool | None) else str(value) for name, value in asdict(options).items()}
+    asked = {name: value if isinstance(value, int | float | bool | None) else str(value) for name, value in asdict(options).items() if name != "titles"}
     return {**asked, "model": settings.model.name, "index": settings.index.model_dump(), "lists": settings.lists.model_dump()}
 
 

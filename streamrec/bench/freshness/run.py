@@ -55,7 +55,7 @@ def run(options: FreshnessOptions, view: View) -> dict[str, Any]:
     workspace = Workspace()
     with ExitStack() as undo, view:
         undo.callback(workspace.close)
-        spec = GoodsSpec(options.items, SystemClock().now_ms(), options.seed, options.data)
+        spec = GoodsSpec(options.items, SystemClock().now_ms(), options.seed, options.data, options.titles)
         goods = spec.open(view.say)
         place = undo.enter_context(
             stage(view, broker=options.broker, workers=(), log_dir=options.log_dir, environment=_environment(options, settings))
