@@ -4,11 +4,29 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from streamrec.cli.output import emit, json_option
+
+if TYPE_CHECKING:
+    from streamrec.demo.view import View
+
+
+class Sizes(click.ParamType):
+    """Numbers of items, separated by commas."""
+
+    name = "sizes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Return the sizes, each once, ascending."""
+        if isinstance(value, tuple):
+            return value
+        words = [word.strip() for word in value.split(",") if word.strip()]
+        if not words or not all(word.isdecimal() for word in words):
+            self.fail(f"{value!r} are no sizes; write them like 10000,100000", param, ctx)
+        return tuple(sorted({int(word) for word in words}))
 
 
 @click.command("freshness")
@@ -20,33 +38,59 @@ from streamrec.cli.output import emit, json_option
 @click.option("--readers", type=click.IntRange(1), default=1, show_default=True, help="Processes that read.")
 @click.option("--read-rate", type=click.FloatRange(1), default=4000.0, show_default=True, help="Reads per second of each, at most.")
 @click.option("--clicks", type=click.FloatRange(0), default=20.0, show_default=True, help="Clicks per second.")
-@click.option("--stock-rate", type=click.FloatRange(0), default=2000.0, show_default=True, help="Stock facts per second, in bursts.")
-@click.option("--patience", "patience_s", type=click.FloatRange(1), default=15.0, show_default=True, help="Seconds until an effect is lost.")
+@click.option(
+    "--stock-rate", type=click.FloatRange(0), default=2000.0, show_default=True, help="Stock facts per second, in bursts."
+)
+@click.option(
+    "--patience", "patience_s", type=click.FloatRange(1), default=15.0, show_default=True, help="Seconds until an effect is lost."
+)
 @click.option("--broker", type=click.Choice(["embedded", "apache"]), default="embedded", show_default=True)
 @click.option("--data", type=click.Path(exists=True, path_type=Path), help="The folder of the data sets with real titles.")
 @click.option("--restart/--no-restart", default=True, show_default=True, help="Restart the recommender before the load.")
+@click.option("--sizes", type=Sizes(), help="Run each of these sizes instead, items as many as users: 10000,100000,1000000.")
+@click.option("--plots", type=click.Path(file_okay=False, path_type=Path), help="With --sizes: write table and plots here.")
 @click.option("--rivals", is_flag=True, help="Measure other ways to the same answer, too.")
 @click.option("--seed", type=int, default=7, show_default=True)
-@click.option("--log-dir", type=click.Path(file_okay=False, path_type=Path), help="Keep the logs of broker, Redis and workers here.")
+@click.option(
+    "--log-dir", type=click.Path(file_okay=False, path_type=Path), help="Keep the logs of broker, Redis and workers here."
+)
 @json_option
-def freshness(as_json: bool, **given: Any) -> None:
+def freshness(as_json: bool, sizes: tuple[int, ...], plots: Path | None, **given: Any) -> None:
     """How late every effect is with a million items and a million visitors, and whether a reader ever sees what is sold out.
 
     The exit code is 1 if one did.
     """
+    from streamrec.bench.freshness import FreshnessOptions
+    from streamrec.bench.freshness.curves import run_sizes
+    from streamrec.bench.freshness.run import run
+
+    if plots and not sizes:
+        msg = "--plots draws how figures grow with the size; give the --sizes"
+        raise click.UsageError(msg)
+    options = FreshnessOptions(**given)
+    if sizes:
+        found = run_sizes(sizes, options, _view(), plots)
+        reports = list(found["sizes"].values())
+    else:
+        found = run(options, _view())
+        reports = [found]
+    _print(found, reports, as_json=as_json)
+    raise click.exceptions.Exit(1 if any(report["violations"]["count"] for report in reports) else 0)
+
+
+def _view() -> View:
     from rich.console import Console
 
-    from streamrec.bench.freshness import FreshnessOptions
-    from streamrec.bench.freshness.report import summary
-    from streamrec.bench.freshness.run import run
     from streamrec.demo.view import LiveView, PlainView
 
-    options = FreshnessOptions(**given)
-    view = LiveView(Console(stderr=True)) if sys.stderr.isatty() else PlainView(lambda line: click.echo(line, err=True))
-    found = run(options, view)
+    return LiveView(Console(stderr=True)) if sys.stderr.isatty() else PlainView(lambda line: click.echo(line, err=True))
+
+
+def _print(found: dict[str, Any], reports: list[dict[str, Any]], *, as_json: bool) -> None:
+    from streamrec.bench.freshness.report import summary
+
     if as_json:
         emit(found)
-    else:
-        for line in summary(found):
-            click.echo(line)
-    raise click.exceptions.Exit(1 if found["violations"]["count"] else 0)
+        return
+    for report in reports:
+        click.echo("\n".join([*summary(report), ""]))

@@ -30,6 +30,7 @@ class Heartbeat(msgspec.Struct, frozen=True):
     lag: int = 0
     visitors: int = 0
     backlog: int = 0
+    snapshot_at: int = 0
 
 
 def heartbeats(client: redis.Redis) -> list[Heartbeat]:
@@ -57,6 +58,11 @@ def visitors(beats: Iterable[Heartbeat]) -> int:
 def backlog(beats: Iterable[Heartbeat]) -> int:
     """Return how many visitors wait to be ranked again."""
     return sum(beat.backlog for beat in beats)
+
+
+def snapshots(beats: Iterable[Heartbeat]) -> bool:
+    """Tell whether every recommender knows a snapshot to start from."""
+    return all(beat.snapshot_at for beat in beats if "recommender" in beat.roles)
 
 
 def present(client: redis.Redis, item_ids: Sequence[str]) -> bool:

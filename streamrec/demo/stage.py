@@ -25,6 +25,9 @@ from workers.transport.admin import ensure_topics
 READY_TIMEOUT_S = 300.0
 _NAMES = {"embedded": "Tansu (embedded, in memory)", "apache": "Apache Kafka (one node, KRaft)"}
 
+#: Starts a worker with these roles, and this in its environment besides.
+_Start = Callable[[Sequence[str], Mapping[str, str]], WorkerProcess]
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -36,14 +39,17 @@ class Stage:
     #: In words, for the report.
     broker: str
     workers: list[WorkerProcess]
-    #: Starts one more worker with these roles; see ``hire``.
-    _start: Callable[[Sequence[str]], WorkerProcess]
+    #: See ``hire``.
+    _start: _Start
     #: The process ids of what was started besides workers, by name.
     pids: Mapping[str, int]
 
-    def hire(self, roles: Sequence[str]) -> WorkerProcess:
-        """Return one more worker, started and not yet awaited; it stops with the stage."""
-        worker = self._start(roles)
+    def hire(self, roles: Sequence[str], environment: Mapping[str, str] | None = None) -> WorkerProcess:
+        """Return one more worker, started and not yet awaited; it stops with the stage.
+
+        ``environment`` is added to what the stage's workers have.
+        """
+        worker = self._start(roles, environment or {})
         self.workers.append(worker)
         return worker
 
@@ -81,8 +87,9 @@ def stage(
             redis_settings = RedisSettings(url=SecretStr(ours["STREAMREC_REDIS__URL"]))
             ensure_topics(kafka)
             pids = {name: pid for name, pid in (("broker", local.broker.pid), ("redis", local.redis.pid)) if pid}
-            start = partial(local.worker, environment=environment)
-            yield _ready(view, kafka, redis_settings, _NAMES[broker], workers, start, pids)
+            yield _ready(
+                view, kafka, redis_settings, _NAMES[broker], workers, partial(_start_inside, local, environment or {}), pids
+            )
         return
     settings = Settings.load()
     ensure_topics(settings.kafka)
@@ -90,10 +97,14 @@ def stage(
         yield _ready(view, settings.kafka, settings.redis, f"configured: {settings.kafka.bootstrap}", workers, start, {})
 
 
+def _start_inside(
+    local: LocalStack, environment: Mapping[str, str], roles: Sequence[str], more: Mapping[str, str]
+) -> WorkerProcess:
+    return local.worker(roles, {**environment, **more})
+
+
 @contextmanager
-def _workers_outside(
-    settings: Settings, log_dir: Path | None, environment: dict[str, str]
-) -> Iterator[Callable[[Sequence[str]], WorkerProcess]]:
+def _workers_outside(settings: Settings, log_dir: Path | None, environment: dict[str, str]) -> Iterator[_Start]:
     place = {
         "STREAMREC_KAFKA__BOOTSTRAP": settings.kafka.bootstrap,
         "STREAMREC_REDIS__URL": settings.redis.url.get_secret_value(),
@@ -103,8 +114,8 @@ def _workers_outside(
     folder = log_dir or workspace.path
     started: list[WorkerProcess] = []
 
-    def start(roles: Sequence[str]) -> WorkerProcess:
-        started.append(WorkerProcess(roles, place, folder / f"worker-{len(started)}-{os.getpid()}.log"))
+    def start(roles: Sequence[str], more: Mapping[str, str]) -> WorkerProcess:
+        started.append(WorkerProcess(roles, {**place, **more}, folder / f"worker-{len(started)}-{os.getpid()}.log"))
         return started[-1].start()
 
     try:
@@ -121,11 +132,11 @@ def _ready(  # noqa: PLR0917 - the two kinds of place name them
     settings: RedisSettings,
     broker: str,
     workers: Sequence[Sequence[str]],
-    start: Callable[[Sequence[str]], WorkerProcess],
+    start: _Start,
     pids: Mapping[str, int],
 ) -> Stage:
     view.say(f"broker: {broker} at {kafka.bootstrap}; starting {len(workers)} workers")
-    started = [start(roles) for roles in workers]
+    started = [start(roles, {}) for roles in workers]
     for worker in started:
         worker.wait_ready(READY_TIMEOUT_S)
     return Stage(kafka, settings, connect(settings), broker, started, start, pids)

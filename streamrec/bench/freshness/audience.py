@@ -50,9 +50,7 @@ class Audience:
         histories = np.flatnonzero((self._members == item).any(axis=1)).tolist()
         if not histories:
             return []
-        wanted = {
-            rng.choice(visitors_of(rng.choice(histories), len(self._members), self._users)) for _ in range(2 * count)
-        }
+        wanted = {rng.choice(visitors_of(rng.choice(histories), len(self._members), self._users)) for _ in range(2 * count)}
         return [user_id(number) for number in sorted(wanted, key=lambda _: rng.random())[:count]]
 
     def anybody(self, count: int, rng: Random) -> list[str]:

@@ -35,6 +35,8 @@ _WRITERS: Final = 2
 #: Visitors that may wait to be ranked again when the load begins, as a share of all.
 _SMALL_BACKLOG: Final = 0.001
 
+_SNAPSHOT_EVERY_S: Final = 5
+
 Beats = Sequence[fleet.Heartbeat]
 
 
@@ -47,6 +49,8 @@ class Building:
     view: View
     figures: dict[str, dict[str, float]] = field(default_factory=dict)
     sizes: dict[str, float] = field(default_factory=dict)
+    #: How the recommender started, and how many seconds each step of it took.
+    starts: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @contextmanager
     def _timed(self, step: str, count: int) -> Iterator[None]:
@@ -106,24 +110,32 @@ class Building:
             raise LocalStackError(msg)
         self.sizes["bytes_per_visitor"] = (used_bytes(self.stage.client) - before) / users
 
-    def start_recommender(self, step: str) -> dict[str, float]:
-        """Start the recommender; return seconds until it is ready, holds all lists, and has little left to rank again."""
-        began, found = time.monotonic(), dict[str, float]()
+    def start_recommender(self, how: str, *, lists: bool = True) -> None:
+        """Start the recommender; note the seconds until it is ready and, with ``lists``, holds all and has little to rank."""
+        began, found = time.monotonic(), self.starts.setdefault(how, {})
 
         def since(name: str) -> None:
             found[name] = round(time.monotonic() - began, 1)
-            self.view.say(f"recommender {step}: {name} {found[name]:,.1f} s")
+            self.view.say(f"recommender, {how}: {name} {found[name]:,.1f}")
 
-        worker = self.stage.hire(["recommender"])
+        # Early, so that there is something to start from; the load is not to be measured beside one every few seconds.
+        often = None if lists else {"STREAMREC_SNAPSHOT__INTERVAL_S": str(_SNAPSHOT_EVERY_S)}
+        worker = self.stage.hire(["recommender"], often)
         self._await(worker, lambda _: True, "vectors in the index", lagging=False, done=fleet.vectors, total=self.options.items)
         since("ready_s")
+        if not lists:
+            self._await(worker, fleet.snapshots, "snapshot")
+            since("snapshot_s")
+            return
         users, few = self.options.users, self.options.users * _SMALL_BACKLOG
         self._await(worker, lambda beats: fleet.visitors(beats) >= users, "lists adopted", done=fleet.visitors, total=users)
         since("adopted_s")
-        settled = lambda beats: fleet.backlog(beats) <= few  # noqa: E731 - named for what follows
-        self._await(worker, settled, "lists up to date", done=lambda beats: max(users - fleet.backlog(beats), 0), total=users)
+
+        def ranked(beats: Beats) -> int:
+            return max(users - fleet.backlog(beats), 0)
+
+        self._await(worker, lambda beats: fleet.backlog(beats) <= few, "lists up to date", done=ranked, total=users)
         since("settled_s")
-        return found
 
     def stop_recommender(self) -> None:
         """Let it finish and end."""

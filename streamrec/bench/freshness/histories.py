@@ -15,7 +15,9 @@ _SKEW: Final = 3.0
 _TASTE: Final = 1.0
 
 
-def draw_histories(categories: NDArray[np.integer[Any]], count: int, rng: np.random.Generator, *, length: int = 20) -> NDArray[np.int32]:
+def draw_histories(
+    categories: NDArray[np.integer[Any]], count: int, rng: np.random.Generator, *, length: int = 20
+) -> NDArray[np.int32]:
     """Return ``count`` histories of ``length`` clicks, (count, length) int32 numbers of items, oldest first.
 
     ``categories`` is each item's, (n,). A history keeps to three categories, the first of which has most clicks. Popular items are

@@ -107,7 +107,7 @@ def rank_histories(shelf: GoodsSpec, settings: Settings, files: HistoryFiles, pr
     return {"knowledge_s": built - began, "ranking_s": time.monotonic() - built}
 
 
-def _ranked(
+def _ranked(  # noqa: PLR0917 - rank_histories names them
     goods: Goods,
     knowledge: Knowledge,
     settings: Settings,

@@ -92,7 +92,9 @@ class Load(Merchant):
             self.skipped += 1
             return
         item_id = self._rng.choice(choices)
-        holders = self._holding(item_id, self._audience.sample(self._world.number(item_id), WATCHED + WATCHED // 4, self._rng))[:WATCHED]
+        holders = self._holding(item_id, self._audience.sample(self._world.number(item_id), WATCHED + WATCHED // 4, self._rng))[
+            :WATCHED
+        ]
         if holders:
             self._sell(item_id, holders, OutOfAll("soldout_to_evicted", item_id, [keys.rec(user) for user in holders]))
         else:

@@ -67,7 +67,9 @@ class FreshnessOptions:
         if self.histories is not None and not 1 <= self.histories <= self.users:
             problems.append(f"histories is {self.histories:,}; give 1 to {self.users:,}, the number of visitors")
         if self.burst_s * self.stock_rate > self.items:
-            problems.append(f"a burst has {self.burst_s * self.stock_rate:,.0f} stock facts; give a stock rate below {self.items:,}")
+            problems.append(
+                f"a burst has {self.burst_s * self.stock_rate:,.0f} stock facts; give a stock rate below {self.items:,}"
+            )
         if problems:
             raise ConfigError("; ".join(problems))
 

@@ -163,7 +163,15 @@ class Shown(Probe):
     """From a moment on a guarded read shows the item, or (``wanted`` False) shows it no more."""
 
     def __init__(
-        self, kind: str, item_id: str, user_id: str, read: Callable[[str], Sequence[str]], *, wanted: bool, from_ns: int, **hooks: Any
+        self,
+        kind: str,
+        item_id: str,
+        user_id: str,
+        read: Callable[[str], Sequence[str]],
+        *,
+        wanted: bool,
+        from_ns: int,
+        **hooks: Any,
     ) -> None:
         super().__init__(kind, **hooks)
         self.at_ns = from_ns

@@ -137,7 +137,10 @@ class Promotions:
         look_s = (start_ns - time.monotonic_ns()) / 1e9 - _EARLY_MS / 1000
         self._agenda.at(look_s, partial(self._must_not_show_yet, item_id, watched, shown=shown))
         for user in watched:
-            for kind, wanted, from_ns in (("campaign_start_to_lists", shown, start_ns), ("campaign_end_to_gone", not shown, end_ns)):
+            for kind, wanted, from_ns in (
+                ("campaign_start_to_lists", shown, start_ns),
+                ("campaign_end_to_gone", not shown, end_ns),
+            ):
                 # An item that comes back need not where the list was ranked anew meanwhile: only the first ten are certain.
                 self._scene.board.put(Shown(kind, item_id, user, self._read, wanted=wanted, from_ns=from_ns))
         self._agenda.at((end_ns - time.monotonic_ns()) / 1e9 + _REST_S, partial(self._busy.discard, item_id))
@@ -164,7 +167,7 @@ class Promotions:
         self._running = False
 
     def _must_not_show_yet(self, item_id: str, watched: Sequence[str], *, shown: bool) -> None:
-        """A campaign that shows before its start is as wrong as one that is late; visitors' own events may move an item anyway."""
+        """Look before its start: a pin that shows then is as wrong as one that is late."""
         for user in watched:
             if shown and item_id in self._read(user):
                 self.early.append(Violation("campaign_early", item_id, keys.rec(user), 0.0))

@@ -58,7 +58,6 @@ def report(  # noqa: PLR0917 - run names them
     board: Board,
     findings: Findings,
     measured: Measured,
-    restart: dict[str, dict[str, float]],
     last: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return everything by name; see ``LATENCIES`` for the keys of ``latency_ms``."""
@@ -78,7 +77,7 @@ def report(  # noqa: PLR0917 - run names them
         "events": dict(measured.events),
         "stock_per_s": round(measured.events["stock"] / measured.seconds, 1),
         "load": building.figures,
-        "restart": restart,
+        "restart": building.starts,
         "latency_ms": {name: msgspec.to_builtins(Latency.of(board.latencies[name])) for name in LATENCIES},
         "unresolved": dict(board.unresolved),
         "lists_pushed": measured.lists_pushed,
@@ -96,7 +95,7 @@ def report(  # noqa: PLR0917 - run names them
         "hot": {"holders": load.holders, "top": load.top(_TOP), "watched": WATCHED},
         "cold": {"holders_mean": round(load.cold_holders, 2)},
         "settings": _settings(options, settings),
-        "notes": _notes(options, load, board, findings),
+        "notes": _notes(load, board, findings),
     }
 
 
@@ -104,7 +103,12 @@ def machine() -> dict[str, Any]:
     """Return what it ran on."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cores": cores, "memory_gb": round(pages / 2**30, 1), "python": platform.python_version(), "system": platform.platform()}
+    return {
+        "cores": cores,
+        "memory_gb": round(pages / 2**30, 1),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+    }
 
 
 def _read_times(findings: Findings) -> dict[str, float | None]:
@@ -114,15 +118,19 @@ def _read_times(findings: Findings) -> dict[str, float | None]:
 
 
 def _settings(options: FreshnessOptions, settings: Settings) -> dict[str, Any]:
-    asked = {name: value if isinstance(value, int | float | bool | None) else str(value) for name, value in asdict(options).items() if name != "titles"}
+    asked = {
+        name: value if isinstance(value, int | float | bool | None) else str(value)
+        for name, value in asdict(options).items()
+        if name != "titles"
+    }
     return {**asked, "model": settings.model.name, "index": settings.index.model_dump(), "lists": settings.lists.model_dump()}
 
 
-def _notes(options: FreshnessOptions, load: Load, board: Board, findings: Findings) -> list[str]:
+def _notes(load: Load, board: Board, findings: Findings) -> list[str]:
     notes = [
         f"effects were looked for every {board.resolution_ms:.0f} ms on average: latencies are known to about that",
         "a burst's latencies count from before its first fact was sent; a campaign's from its moment, not from its message",
-        f"every sold-out fact of the bursts is a sample; out of every list means {WATCHED} lists that held the item, spread over all",
+        f"every sold-out fact of a burst is a sample; out of every list means {WATCHED} lists that held the item, spread over all",
         f"{load.stale_facts:,} facts were sent late, twice or out of order on purpose",
         f"the storefronts judged {findings.judged:,} answers: {', '.join(f'{n:,} {name}' for name, n in findings.sources.items())}",
     ]
@@ -147,7 +155,10 @@ def summary(found: Mapping[str, Any]) -> list[str]:
         f"data      {found['items']:,} items, {found['users']:,} visitors, {found['histories']:,} histories; {found['data']}",
         f"broker    {found['broker']}",
         f"built     {steps}",
-        *(f"start     {name}: {', '.join(f'{key} {value:,.1f}' for key, value in parts.items())}" for name, parts in found["restart"].items()),
+        *(
+            f"start     {name}: {', '.join(f'{key} {value:,.1f}' for key, value in parts.items())}"
+            for name, parts in found["restart"].items()
+        ),
         f"measured  {found['seconds']:.0f} s: {', '.join(f'{n:,} {kind}' for kind, n in found['events'].items())}",
         f"lists     {found['lists_pushed']:,} pushed; {found['scan']['lists']:,} looked through at the end",
         f"reads     {found['reads']:,}, {found['reads_per_s']:,.0f}/s; {_reads(found)}",

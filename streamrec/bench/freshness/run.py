@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 from random import Random
 from typing import Any, Final
 
@@ -53,37 +54,55 @@ def run(options: FreshnessOptions, view: View) -> dict[str, Any]:
     """
     settings = Settings.load()
     workspace = Workspace()
+    snapshots = options.restart and "snapshot" in type(settings).model_fields
     with ExitStack() as undo, view:
         undo.callback(workspace.close)
         spec = GoodsSpec(options.items, SystemClock().now_ms(), options.seed, options.data, options.titles)
         goods = spec.open(view.say)
         place = undo.enter_context(
-            stage(view, broker=options.broker, workers=(), log_dir=options.log_dir, environment=_environment(options, settings))
+            stage(
+                view,
+                broker=options.broker,
+                workers=(),
+                log_dir=options.log_dir,
+                environment=_environment(options, settings, workspace.path / "snapshots" if snapshots else None),
+            )
         )
         files = HistoryFiles(workspace.path)
         building = Building(options, place, view)
         building.fill_topics(goods)
         building.start_facts(goods)
+        if snapshots:
+            building.start_recommender("from_topics", lists=False)
+            building.stop_recommender()
         building.rank(goods, spec, settings, files)
         building.write_visitors(files)
-        restart = {"first": building.start_recommender("first start")}
-        if options.restart:
-            building.stop_recommender()
-            restart["again"] = building.start_recommender("restarted")
+        building.start_recommender("from_snapshot" if snapshots else "from_topics")
         play = _play(options, settings, place, view, goods, files, undo)
         measured = _measure(play)
         _drain(play)
         findings = _finish(play)
-        return report(options, settings, building, goods, play.load, play.board, findings, measured, restart, _last_look(play))
+        found = report(options, settings, building, goods, play.load, play.board, findings, measured, _last_look(play))
+    if options.rivals:
+        found["rivals"] = _rivals(options, goods, view)
+    return found
 
 
-def _environment(options: FreshnessOptions, settings: Settings) -> dict[str, str]:
-    """Return what the workers need so that nothing is forgotten for lack of room."""
+def _rivals(options: FreshnessOptions, goods: Goods, view: View) -> dict[str, Any]:
+    """Measure other designs on the same vectors, once everything of ours is stopped."""
+    rivals = import_module("streamrec.bench.freshness.rivals")
+    measured: dict[str, Any] = rivals.run(items=options.items, users=options.users, vectors=goods.vectors, say=view.say)
+    return measured
+
+
+def _environment(options: FreshnessOptions, settings: Settings, snapshots: Path | None) -> dict[str, str]:
+    """Return what the workers need so that nothing is forgotten for lack of room, and where they keep snapshots."""
     rooms = {
         "STREAMREC_LISTS__MAX_VISITORS": max(settings.lists.max_visitors, options.users),
         "STREAMREC_INDEX__MAX_ITEMS": max(settings.index.max_items, options.items * 3 // 2),
     }
-    return {name: str(room) for name, room in rooms.items()}
+    folder = {"STREAMREC_SNAPSHOT__DIR": str(snapshots)} if snapshots else {}
+    return {name: str(room) for name, room in rooms.items()} | folder
 
 
 @dataclass

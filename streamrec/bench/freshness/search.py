@@ -66,6 +66,6 @@ class Finder:
             connection.request("GET", path)
             answer = connection.getresponse()
             body = answer.read()
-            return body if answer.status == 200 else None  # noqa: PLR2004 - HTTP's OK
+            return body if answer.status == 200 else None
         connection.close()
         return None

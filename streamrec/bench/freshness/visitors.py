@@ -36,7 +36,7 @@ def user_id(number: int) -> str:
     return f"user-{number:07d}"
 
 
-def write_visitors(
+def write_visitors(  # noqa: PLR0917 - the arguments of a child come in order
     files: HistoryFiles, settings: RedisSettings, users: int, seed: int, part: tuple[int, int], progress: Progress
 ) -> int:
     """Write profile and list of the visitors of one ``part`` (number, of how many) of the histories; return how many were written.
