@@ -180,6 +180,11 @@ class Judge:
         """Whether another read may be added before the next watermark."""
         return len(self._waiting) < self._max_waiting
 
+    @property
+    def open_items(self) -> list[str]:
+        """Return the items of which it is remembered when they must not be shown."""
+        return list(self._gone)
+
     def add(self, read: Read) -> None:
         """Take an answer; it is judged by the first watermark after its end. Reads come in order of their ends."""
         self._waiting.append(read)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,9 @@ from streamrec.bench.freshness.histories import visitors_of
 from streamrec.bench.freshness.visitors import user_id
 
 #: Items that are tried in flash sales, at most.
-_HOT = 64
+_HOT: Final = 64
+#: Fewer are not enough for sales in turns.
+_FEWEST: Final = 2
 
 
 class Audience:
@@ -33,7 +36,8 @@ class Audience:
         """Return items that at least ``share`` of the lists hold, the fewest holders first; else those with most holders."""
         order = np.argsort(self.holders, kind="stable")
         enough = order[self.holders[order] >= share * self._users]
-        return enough[:_HOT].tolist() if len(enough) >= 2 else order[-_HOT:].tolist()
+        hot: list[int] = (enough[:_HOT] if len(enough) >= _FEWEST else order[-_HOT:]).tolist()
+        return hot
 
     def coldest(self, n: int) -> list[int]:
         """Return the ``n`` items in fewest lists."""

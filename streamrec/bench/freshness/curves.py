@@ -93,7 +93,7 @@ def _figure(found: Mapping[str, Any], where: Sequence[str]) -> float | None:
     value: Any = found
     for name in where:
         value = value.get(name) if isinstance(value, Mapping) else None
-    return value
+    return value if isinstance(value, int | float) else None
 
 
 def _plot(title: str, curves: Mapping[str, tuple[str, ...]], reports: Mapping[int, Result], folder: Path) -> Path:

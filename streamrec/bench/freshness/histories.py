@@ -31,7 +31,8 @@ def draw_histories(
     which = rng.choice(len(SHARES), (count, length), p=SHARES)
     aisles = np.take_along_axis(chosen, which, axis=1)
     places = (sizes[aisles] * rng.random((count, length)) ** _SKEW).astype(np.int64)
-    return order[starts[aisles] + places].astype(np.int32)
+    clicks: NDArray[np.int32] = order[starts[aisles] + places].astype(np.int32)
+    return clicks
 
 
 def visitors_of(history: int, histories: int, users: int) -> range:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from threading import Event as Flag
 from threading import Lock, Thread
 from typing import Final
@@ -62,10 +62,9 @@ class Finder:
     def _get(self, path: str) -> bytes | None:
         """Return the page, None where there is none."""
         connection = http.client.HTTPConnection(self._address.hostname or "", self._address.port, timeout=_TIMEOUT_S)
-        with suppress(OSError, http.client.HTTPException):
+        with suppress(OSError, http.client.HTTPException), closing(connection):
             connection.request("GET", path)
             answer = connection.getresponse()
             body = answer.read()
-            return body if answer.status == 200 else None
-        connection.close()
+            return body if answer.status == http.HTTPStatus.OK else None
         return None

@@ -92,11 +92,11 @@ def test_each_visitor_gets_the_list_of_the_history_and_a_profile_of_their_own(fi
         assert sum(parts) == 10
         assert sum(done for _, done, total in steps if done == total) == 10
         for number in range(10):
-            ranked = unpack(client.get(keys.rec(user_id(number))))  # type: ignore[arg-type]
-            profile = Profile.unpack(client.get(keys.profile(user_id(number))))  # type: ignore[arg-type]
+            ranked = unpack(client.get(keys.rec(user_id(number))))
+            profile = Profile.unpack(client.get(keys.profile(user_id(number))))
             assert ranked.ids() == next(files.lists(range(number % 3, number % 3 + 1))).ids()
             assert ranked.made_at > 10**12
             assert [f"i{i}" for i in files.clicks[number % 3]] == [it.item_id for it in reversed(profile.recent)]
             assert profile.revision
-        times = {Profile.unpack(client.get(keys.profile(user_id(n)))).latest_ts for n in range(10)}  # type: ignore[arg-type]
+        times = {Profile.unpack(client.get(keys.profile(user_id(n)))).latest_ts for n in range(10)}
         assert len(times) == 10
