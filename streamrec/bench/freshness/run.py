@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -137,6 +138,8 @@ class _Play:
                 reads=sum(one.reads for one in found),
                 violations=sum(sum(one.found.values()) for one in found) + len(self.load.violations),
                 latencies={name: list(self.board.latencies[name]) for name in LATENCIES},
+                words=LATENCIES,
+                title="streamrec bench freshness",
             )
         )
 
@@ -207,8 +210,6 @@ def _measure(play: _Play) -> Measured:
 
 
 def _pids(play: _Play) -> dict[str, int]:
-    import os  # noqa: PLC0415
-
     workers = {",".join(worker.roles): worker.pid for worker in play.stage.workers}
     readers = {f"reader-{n}": reader.pid for n, reader in enumerate(play.readers)}
     found = {**play.stage.pids, **workers, **readers, "bench": os.getpid()}
