@@ -1,6 +1,17 @@
 """Who is boosted, buried, pinned and excluded, and when.
 
-Precedence: an exclusion wins over a pin, a pin wins over boost and bury, and the factors of boosts and buries multiply.
+Precedence, where campaigns overlap:
+
+1. An exclusion wins over everything. Of several the item is hidden until the last one that matches it has ended.
+2. A pin wins over boost and bury. Of several pins for a slot that of the campaign whose id comes first in the alphabet wins; items
+   left over in its campaign stand by for a slot whose item may not be shown, then the next campaign's items do. An item has one
+   slot, the first.
+3. Factors of boosts and buries multiply, in any order, within [1e-6, 1e6].
+
+A campaign runs from ``starts_at`` until just before ``ends_at``, by the clock; no event is needed. What it does to everybody
+(segment all) is done where lists are read: exclusions by the guard set, pins by the clock of the reader. Stored lists follow in the
+background, whoever was here last first. Campaigns of a segment are in lists once those are ranked again. Per campaign the newest
+message counts.
 """
 
 from __future__ import annotations
@@ -89,6 +100,11 @@ class CampaignBook:
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def revision(self) -> int:
+        """Grows with every message that changed the book; that a campaign starts, ends or is dropped changes nothing."""
+        return self._revision
+
     def update(self, campaign_id: str, campaign: Campaign | None, order: int) -> bool:
         """Take one message; True when it changed the book.
 
@@ -161,6 +177,22 @@ class CampaignBook:
     def active(self, now_ms: int) -> dict[str, Campaign]:
         """Return the campaigns that run at ``now_ms``, by id."""
         return {name: entry.campaign for name, entry in sorted(self._entries.items()) if entry.campaign.active(now_ms)}
+
+    def coming(self, now_ms: int) -> dict[str, Campaign]:
+        """Return the campaigns that have not ended by ``now_ms``, running ones too, by id in alphabetical order."""
+        return {name: entry.campaign for name, entry in sorted(self._entries.items()) if entry.campaign.ends_at > now_ms}
+
+    def rows(self, campaign_id: str, items: ItemTable) -> NDArray[np.int32]:
+        """Return the rows that match any target of a campaign that is in the book, ascending."""
+        return _rows(self._entries[campaign_id], items)
+
+    def number(self, campaign_id: str) -> int:
+        """Return the number of a campaign that is in the book; evidence of reasons speaks of campaigns by it."""
+        return self._entries[campaign_id].number
+
+    def pins_of(self, campaign_id: str, items: ItemTable) -> list[Pin]:
+        """Return the pins of a campaign that is in the book, best first."""
+        return _pins(self._entries[campaign_id], items)
 
     def next_change_ms(self, now_ms: int) -> int | None:
         """Return the first moment after ``now_ms`` at which a campaign starts or ends, None when nothing is to come."""

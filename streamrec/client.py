@@ -1,7 +1,8 @@
 """What a storefront in Python uses: guarded lists from Redis, by one function call or by plain commands, with the same answer.
 
 The guard: an item in ``soldout`` is never in an answer, on any list or fallback. A visitor's list that is missing or short after
-the guard is filled from ``trending:all`` without what the visitor bought or has in the cart.
+the guard is filled from ``trending:all`` without what the visitor bought or has in the cart. What campaigns pin for everybody now
+stands in its slot of the home list.
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ from typing import Final, Literal, Self
 import msgspec
 import redis
 
+from streamrec.clock import Clock, SystemClock
 from streamrec.config import RedisSettings
 from streamrec.lists import functions, keys
 from streamrec.lists.connection import connect
 from streamrec.lists.functions import call, fcall_ro, run
 from streamrec.lists.packing import ListItem, RankedList, unpack_or_none
+from streamrec.lists.pins import Placed, TimedPin, place, unpack_pins
 from streamrec.lists.visitors import REVISION_BYTES
 
 #: More than any list holds; a typing error must not ask Redis for millions.
 MAX_ITEMS: Final = 200
 
-#: list: as ranked for this key; filled: that, then the fallback's items; fallback: the fallback alone; none: nothing to show.
-Source = Literal["list", "filled", "fallback", "none"]
+#: list: as ranked for this key; filled: that, then the fallback's items; fallback: the fallback alone; none: nothing to show;
+#: recommender: answered by a recommender's page and not out of Redis.
+Source = Literal["list", "filled", "fallback", "none", "recommender"]
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -63,12 +67,13 @@ class Storefront:
     """Reads guarded lists; may be shared by threads. Every method raises StoreUnavailable when Redis does not answer.
 
     ``cluster=True`` uses plain commands in two round trips where functions cannot reach across slots (Redis Cluster) or may not be
-    called; otherwise one function call in one round trip.
+    called; otherwise one function call in one round trip. Which pins run is then told by ``clock``, otherwise by that of Redis.
     """
 
-    def __init__(self, client: redis.Redis, *, cluster: bool = False) -> None:
+    def __init__(self, client: redis.Redis, *, cluster: bool = False, clock: Clock | None = None) -> None:
         self._client = client
         self._cluster = cluster
+        self._clock = clock or SystemClock()
 
     @classmethod
     def from_settings(cls, settings: RedisSettings) -> Self:
@@ -79,7 +84,7 @@ class Storefront:
         """Return the ``n`` best items for a visitor on a placement; an unknown visitor gets what is trending."""
         _check(n)
         names = [keys.rec(user_id, placement), keys.profile(user_id), keys.SOLDOUT, keys.trending()]
-        return self._top_plain(names, n) if self._cluster else self._call(functions.TOPK, names, n)
+        return self._top_plain(names, n, placement) if self._cluster else self._call(functions.TOPK, names, n)
 
     def similar(self, item_id: str, n: int = 10) -> Answer:
         """Return up to ``n`` alternatives of an item."""
@@ -124,10 +129,13 @@ class Storefront:
         items = _guarded(ranked.items, self._hidden(ranked.ids()), set(), n)
         return _answer("list", ranked, items) if items else _NOTHING
 
-    def _top_plain(self, names: Sequence[str], n: int) -> Answer:
+    def _top_plain(self, names: Sequence[str], n: int, placement: str) -> Answer:
         rec, profile, _, trending = names
-        values = run(self._client, [("GET", rec), ("GET", profile), ("GET", trending)], "reading a list")
-        return assemble(unpack_or_none(values[0]), values[1], unpack_or_none(values[2]), n, self._hidden)
+        commands = [("GET", name) for name in (rec, profile, trending, keys.PINS)]
+        values = run(self._client, commands, "reading a list")
+        pins = unpack_pins(values[3]) if placement == keys.HOME else ()
+        running = [pin for pin in pins if pin.runs(self._clock.now_ms())] if pins else []
+        return assemble(unpack_or_none(values[0]), values[1], unpack_or_none(values[2]), n, self._hidden, running)
 
     def _hidden(self, item_ids: Sequence[str]) -> set[str]:
         if not item_ids:
@@ -136,22 +144,32 @@ class Storefront:
         return {item_id for item_id, mark in zip(item_ids, marks, strict=True) if mark}
 
 
-def assemble(ranked: RankedList | None, profile: bytes | None, fallback: RankedList | None, n: int, hidden: Hidden) -> Answer:
-    """Return the answer that ``streamrec_topk`` gives: the list, guarded, then the fallback.
+def assemble(  # noqa: PLR0917 - what was read, in the order of reading
+    ranked: RankedList | None,
+    profile: bytes | None,
+    fallback: RankedList | None,
+    n: int,
+    hidden: Hidden,
+    running: Sequence[TimedPin] = (),
+) -> Answer:
+    """Return the answer that ``streamrec_topk`` gives: the list, guarded, then the fallback, and the pins that run in their slots.
 
     ``hidden`` takes item ids and returns those that must not be shown; it is asked once, for all that may be needed.
     """
     mine: tuple[ListItem, ...] = ranked.items if ranked else ()
     theirs: tuple[ListItem, ...] = fallback.items if fallback else ()
-    away = hidden(list(dict.fromkeys(item.id for item in (*mine, *theirs))))
-    items = _guarded(mine, away, set(), n)
-    if ranked and len(items) >= n:
-        return _answer("list", ranked, items)
+    away = hidden(list(dict.fromkeys([pin.id for pin in running] + [item.id for item in (*mine, *theirs)])))
     owned = _owned(profile)
-    fill = () if owned is None else _guarded(theirs, away, owned | {item.id for item in mine}, n - len(items))
-    if ranked and items:
-        return _answer("filled" if fill else "list", ranked, (*items, *fill))
-    return _answer("fallback", fallback, fill) if fallback and fill else _NOTHING
+    pins = Placed({}) if owned is None else place(running, away | owned)
+    need, apart = n - pins.within(n), pins.ids()
+    items = _guarded(mine, away, apart, need)
+    fill: tuple[ListItem, ...] = ()
+    if owned is not None and (len(items) < need or not ranked):
+        fill = _guarded(theirs, away, owned | apart | {item.id for item in mine}, need - len(items))
+    shown = pins.lay((*items, *fill), mine, n)
+    if ranked and (items or not fill):
+        return _answer("filled" if fill else "list", ranked, shown) if shown else _NOTHING
+    return _answer("fallback", fallback, shown) if fallback and owned is not None and shown else _NOTHING
 
 
 def _guarded(items: Sequence[ListItem], hidden: set[str], skip: set[str], n: int) -> tuple[ListItem, ...]:

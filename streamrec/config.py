@@ -107,7 +107,11 @@ class IndexSettings(Section):
     ef_search: int = Field(64, ge=8)
     max_tombstone_ratio: float = Field(0.2, gt=0, lt=1, description="past it the graph is rebuilt in the background")
     max_items: int = Field(2_000_000, ge=1)
+    compact_from: int = Field(100_000, ge=0, description="from so many vectors on they are kept compact; 0: never")
     threads: int = Field(0, ge=0, description="for bulk inserts, rebuilds and batches of queries; 0: one per core")
+    max_missing: float = Field(
+        0.001, ge=0, lt=1, description="a new model takes over once it has all but this share of the vectors served"
+    )
 
 
 class ProfileSettings(Section):
@@ -161,6 +165,18 @@ class ListSettings(Section):
     sweep_interval_s: float = Field(0.05, gt=0, description="how often due repairs and campaigns are looked for")
 
 
+class SnapshotSettings(Section):
+    """Files of what a recommender replicates, so that it starts again without reading everything."""
+
+    dir: str = Field("", description="a folder that outlives the worker; recommenders may share one; empty: no snapshots")
+    interval_s: float = Field(300.0, gt=0, description="what came since is read from Kafka; nothing is written while nothing comes")
+    max_age_h: float = Field(
+        20.0, gt=0, description="less than delete.retention.ms of the compacted topics (24 h): after it removals are forgotten"
+    )
+    keep: int = Field(2, ge=1, description="the older ones are for when the newest cannot be used")
+    timeout_s: int = Field(600, ge=1, description="a snapshot that takes longer is given up")
+
+
 class WebSettings(Section):
     """Where a worker answers /livez, /readyz, /metrics and /why."""
 
@@ -185,6 +201,7 @@ class Settings(BaseSettings):
     profiles: ProfileSettings = ProfileSettings()
     ranking: RankingSettings = RankingSettings()
     lists: ListSettings = ListSettings()
+    snapshot: SnapshotSettings = SnapshotSettings()
     web: WebSettings = WebSettings()
     max_future_ms: int = Field(300_000, ge=0, description="how far ahead of our clock a message's ts may be")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

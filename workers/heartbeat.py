@@ -69,14 +69,17 @@ class Heartbeat(Service):
 
     def _say(self) -> None:
         now_ms = self._parts.clock.now_ms()
-        state = {
+        state: dict[str, Any] = {
             "id": self.worker_id,
             "pid": os.getpid(),
             "roles": [role.name for role in self._roles],
             "url": self._url,
             "ready": self.ready,
             "lag": sum(sum(p.reader.lag.values()) for role in self._roles for p in role.pipelines),
-        } | {name: number for role in self._roles for name, number in role.status().items()}
+        }
+        for role in self._roles:
+            state |= role.status()
+            state |= role.words()
         words = orjson.dumps(state)
         if words == self._said and now_ms - self._said_at < keys.HEARTBEAT_TTL_S * 1000 / 3:
             return

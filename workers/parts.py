@@ -19,7 +19,8 @@ from workers.transport.stamps import Stamps
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from concurrent.futures import Future
 
     import redis
     from mode import ServiceT
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from streamrec.clock import Clock
     from streamrec.config import Settings
     from streamrec.observe import Observer
+    from streamrec.recommender import Question
     from workers.app import App
     from workers.transport.batch import Place, Record
     from workers.transport.producer import Producer
@@ -48,6 +50,11 @@ class Role:
     status: Callable[[], dict[str, int]] = dict[str, int]
     #: Answers /why, where the role can.
     explain: Callable[[str, str], Any] | None = None
+    #: Answer /search and /similar, where the role can: a packed list.
+    search: Callable[[Question], Future[bytes]] | None = None
+    similar: Callable[[str, Question], Future[bytes]] | None = None
+    #: Words for the heartbeat, which are no numbers.
+    words: Callable[[], dict[str, str]] = dict[str, str]
 
     @property
     def services(self) -> list[ServiceT]:
@@ -106,9 +113,11 @@ class Parts:
         *,
         max_batch: int | None = None,
         buries: Collection[str] = (),
+        start: Mapping[Place, int] | None = None,
     ) -> Pipeline:
-        """Return a pipeline that reads all of ``topics`` from their beginning on."""
-        return self._pipeline(ReplicaReader, name, topics, handler, core, max_batch=max_batch, buries=buries)
+        """Return a pipeline that reads all of ``topics``, from the offsets in ``start`` or else from their beginning on."""
+        make = partial(ReplicaReader, start=start)
+        return self._pipeline(make, name, topics, handler, core, max_batch=max_batch, buries=buries)
 
     def history(
         self,

@@ -12,12 +12,16 @@ from streamrec.events import Campaign, Event, ItemNeighbours, ItemVector, encode
 from streamrec.events.topics import CAMPAIGNS, CATALOG, CLICKS, NEIGHBOURS, PAIRS, PRICE, STOCK, VECTORS
 from streamrec.lists.continuity import Continuity
 from streamrec.lists.forgotten import ForgottenVisitors
+from streamrec.lists.hidden_items import RedisHiddenItems
 from streamrec.lists.item_lists import RedisListStore
 from streamrec.lists.matrix import ListMatrix
+from streamrec.lists.packing import pack
+from streamrec.lists.pins import RedisPinStore
 from streamrec.lists.redis_visitors import RedisVisitorStore
-from streamrec.recommender import Fallbacks, Knowledge, Recovery, Upkeep, Visits
+from streamrec.recommender import CampaignGuard, Fallbacks, Knowledge, PinBoard, Recovery, Upkeep, Visits
 from workers.groups import GROUPS, RECOMMENDER
 from workers.parts import Parts, Role
+from workers.saved import Saved
 from workers.share import PartitionShare
 from workers.sweeper import Sweeper
 from workers.transport.admin import partitions
@@ -29,11 +33,14 @@ if TYPE_CHECKING:
 
     from streamrec.events import ItemActivity
     from streamrec.ranking.explain import Explanation
+    from streamrec.recommender import Question
     from workers.transport.batch import Place, Record
     from workers.transport.group import GroupReader
     from workers.transport.pipeline import Pipeline
     from workers.transport.producer import Producer
 
+#: What a snapshot holds the state of.
+REPLICATED = (CATALOG, STOCK, PRICE, VECTORS, NEIGHBOURS)
 #: Vectors applied at once: adding them takes the core thread from the visitors for some 50 ms.
 VECTOR_BATCH = 128
 #: Events of long ago taken at once: visitors of now wait behind it, some 40 ms where each of them lacks a list.
@@ -66,7 +73,13 @@ class Recommender:
         encoder = load_encoder(settings.model)
         self.parts = parts
         self.core = parts.core(RECOMMENDER)
-        self.knowledge = Knowledge.build(settings, encoder.dim, encoder.digest, lambda texts: encoder.encode(texts, query=True))
+        self.saved = Saved(
+            parts,
+            REPLICATED,
+            encoder,
+            lambda: Knowledge.build(settings, encoder.dim, encoder.digest, lambda texts: encoder.encode(texts, query=True)),
+        )
+        self.knowledge = self.saved.knowledge
         self.store = RedisVisitorStore(parts.redis)
         self.matrix = ListMatrix(settings.lists.max_visitors, settings.ranking.list_size + settings.lists.reserve)
         shop, vectors = self._replicas()
@@ -95,14 +108,25 @@ class Recommender:
         self.upkeep = Upkeep(self.knowledge, self.store, self.matrix, share, clock, observer)
         lists = RedisListStore(parts.redis)
         self.fallbacks = Fallbacks(self.knowledge, lists, share, settings.lists, clock, observer)
+        hiding = RedisHiddenItems(parts.redis, cluster=settings.redis.cluster)
+        self.guard = CampaignGuard(self.knowledge, hiding, share, clock, observer)
+        self.pins = PinBoard(self.knowledge, RedisPinStore(parts.redis), share, clock)
         self.recovery = Recovery(Continuity(parts.redis), self.upkeep, self.fallbacks, clock, observer)
         self.sweeper = Sweeper(self.core, self.sweep, settings.lists.sweep_interval_s, after)
+        self.saver = self.saved.saver(self.core, self.fallbacks, after)
 
     def _replicas(self) -> tuple[Pipeline, Pipeline]:
-        shop = self.parts.replica("recommender-shop", [CATALOG, STOCK, PRICE, CAMPAIGNS], self.take_shop, self.core)
-        internal = [VECTORS, NEIGHBOURS]
+        # Campaigns are few and in no snapshot: their topic is read from its beginning.
+        start = self.saved.start
+        shop = self.parts.replica("recommender-shop", [CATALOG, STOCK, PRICE, CAMPAIGNS], self.take_shop, self.core, start=start)
         vectors = self.parts.replica(
-            "recommender-vectors", internal, self.take_internal, self.core, max_batch=VECTOR_BATCH, buries=[VECTORS]
+            "recommender-vectors",
+            [VECTORS, NEIGHBOURS],
+            self.take_internal,
+            self.core,
+            max_batch=VECTOR_BATCH,
+            buries=[VECTORS],
+            start=start,
         )
         return shop, vectors
 
@@ -129,17 +153,24 @@ class Recommender:
         if told and self.knowledge.take_campaigns(told):
             self.upkeep.campaigns_changed()
             self.fallbacks.shop_changed()
+        self.saved.applied(records)
 
     def take_internal(self, records: Sequence[Record]) -> None:
         """Take vectors and neighbours, and note which items' lists are due."""
+        ranked_by = self.knowledge.digest
         changed = self.knowledge.take_vectors(pairs([r for r in records if r.topic == VECTORS], ItemVector))
+        if self.knowledge.digest != ranked_by:  # another model took over: every list is of the old one
+            self.upkeep.refresh(self.matrix.users())
         neighbours = pairs([r for r in records if r.topic == NEIGHBOURS], ItemNeighbours)
         self.knowledge.take_neighbours(neighbours)
         met = self.knowledge.items.find_all(tuple(item_id for item_id, _ in neighbours))
         self.fallbacks.items_changed(np.concatenate([met[met >= 0], changed]).astype(np.int32))
+        self.saved.applied(records)
 
     def sweep(self) -> None:
-        """Do what time makes due, after a rebalance first of all agree on whose lists are ours."""
+        """Do what time makes due: what readers must see or not; after a rebalance, whose lists are ours; repair."""
+        self.guard.tick()
+        self.pins.tick()
         owned = self.visits_reader.owned
         if owned != self.adopted:
             self.upkeep.adopt()
@@ -158,6 +189,14 @@ class Recommender:
         [profile] = self.store.load([user_id])
         return self.knowledge.ranker.explain(profile, item_id, self.parts.clock.now_ms())
 
+    def search(self, question: Question) -> Future[bytes]:
+        """Answer a search as a packed list."""
+        return self.core.submit(lambda: pack(self.knowledge.search(question, self.parts.clock.now_ms())))
+
+    def similar(self, item_id: str, question: Question) -> Future[bytes]:
+        """Answer with an item's alternatives as a packed list."""
+        return self.core.submit(lambda: pack(self.knowledge.similar(item_id, question, self.parts.clock.now_ms())))
+
     def status(self) -> dict[str, int]:
         """Return the numbers of the heartbeat."""
         return {
@@ -166,10 +205,27 @@ class Recommender:
             "visitors": len(self.matrix),
             "backlog": self.upkeep.backlog,
             "item_lists_due": self.fallbacks.backlog,
+            "snapshot_at": self.saved.newest_at,
+            "next_model_percent": int(100 * self.knowledge.replica.coverage),
+            "understands_text": int(self.knowledge.understands_text),
         }
+
+    def words(self) -> dict[str, str]:
+        """Return the words of the heartbeat: the digests of the model served and of the one that is collected."""
+        replica = self.knowledge.replica
+        return {"model": replica.model_digest or "", "next_model": replica.next_digest or ""}
 
 
 def build(parts: Parts) -> Role:
     """Put the role together; loads the encoder, and builds it on the first run."""
     recommender = Recommender(parts)
-    return Role(RECOMMENDER, recommender.pipelines, [recommender.sweeper], recommender.status, recommender.explain)
+    return Role(
+        RECOMMENDER,
+        recommender.pipelines,
+        [recommender.sweeper, *recommender.saver],
+        recommender.status,
+        recommender.explain,
+        recommender.search,
+        recommender.similar,
+        recommender.words,
+    )

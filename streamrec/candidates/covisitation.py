@@ -45,6 +45,25 @@ class _Record:
     looked_at: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class NeighbourState:
+    """Everything that a neighbour table holds: n records, the longest ago updated first, with m neighbours in all."""
+
+    owners: list[str]
+    #: (n,): where each record's neighbours end in the arrays below, and its age.
+    ends: NDArray[np.int64]
+    ages: NDArray[np.float64]
+    #: (m,): the place of each neighbour's id in ``names``, its ``together`` and its ``bought``.
+    places: NDArray[np.int32]
+    together: NDArray[np.float64]
+    bought: NDArray[np.float64]
+    names: list[str]
+    #: (2, rows), see the table.
+    logs: NDArray[np.float64]
+    waiting: dict[str, tuple[float, float]]
+    version: int
+
+
 class NeighbourTable:
     """Holds the newest record of each item; at ``max_items`` the one that was updated longest ago is forgotten.
 
@@ -91,6 +110,48 @@ class NeighbourTable:
         if len(self._records) > self._max_items:
             oldest, _ = self._records.popitem(last=False)
             self._set(oldest, _NOTHING)
+
+    # -- the whole ---------------------------------------------------------------------------------------------------
+
+    def state(self) -> NeighbourState:
+        """Return everything; an id that many records name is held once."""
+        records = self._records.values()
+        places: dict[str, int] = {}
+        flat = [places.setdefault(item_id, len(places)) for record in records for item_id in record.ids]
+        nothing = np.empty(0)
+        return NeighbourState(
+            list(self._records),
+            np.cumsum([len(record.ids) for record in records], dtype=np.int64),
+            np.array([record.age for record in records], np.float64),
+            np.array(flat, np.int32),
+            np.concatenate([nothing, *(record.together for record in records)]),
+            np.concatenate([nothing, *(record.bought for record in records)]),
+            list(places),
+            self._logs,
+            self._waiting,
+            self.version,
+        )
+
+    def restore(self, state: NeighbourState) -> None:
+        """Become what ``state`` was of; the item table must be the same, row by row.
+
+        Raises ValueError where the arrays do not belong together.
+        """
+        n, m = len(state.owners), len(state.places)
+        last = int(state.ends[-1]) if len(state.ends) else 0
+        if not (n == len(state.ends) == len(state.ages) and m == len(state.together) == len(state.bought) == last):
+            msg = f"{n} records of {m} neighbours do not belong together; read the topic instead"
+            raise ValueError(msg)
+        ids = list(map(state.names.__getitem__, state.places.tolist()))
+        purchases = np.concatenate([[0], np.cumsum(state.bought != 0)])
+        ends = state.ends.tolist()
+        starts = [0, *ends[:-1]]
+        any_bought = (purchases[ends] > purchases[starts[:n]]).tolist()
+        spans = zip(state.owners, starts, ends, any_bought, state.ages.tolist(), strict=False)
+        self._records = OrderedDict(
+            (owner, _Record(tuple(ids[a:b]), state.together[a:b], state.bought[a:b], any_, age)) for owner, a, b, any_, age in spans
+        )
+        self._logs, self._waiting, self._waited_for, self.version = state.logs, dict(state.waiting), 0, state.version
 
     # -- numbers by row ----------------------------------------------------------------------------------------------
 

@@ -38,3 +38,8 @@ class CodeBook:
     def names(self) -> list[str]:
         """Return every name but the empty one, in the order of their numbers."""
         return self._names[1:]
+
+    def restore(self, names: list[str]) -> None:
+        """Give these names the numbers 1, 2, …, as ``names`` returned them; forgets all others."""
+        self._names = ["", *names]
+        self._codes = {name: code for code, name in enumerate(self._names)}

@@ -53,7 +53,7 @@ class FactStore(Protocol):
         ...
 
     def soldout(self, item_ids: Sequence[str]) -> list[bool]:
-        """Tell for each item whether it must not be shown now: its quantity is 0, or the catalogue removed it."""
+        """Tell for each item whether it must not be shown now: sold out, removed by the catalogue, or hidden by a campaign."""
         ...
 
 
@@ -76,6 +76,14 @@ class MemoryFactStore:
     def soldout(self, item_ids: Sequence[str]) -> list[bool]:
         """Tell for each item whether it must not be shown now."""
         return [item_id in self._soldout for item_id in item_ids]
+
+    def exclude(self, item_ids: Sequence[str], *, hide: bool) -> None:
+        """Note that campaigns hide these items, or do no more."""
+        for item_id in item_ids:
+            item = self._items.setdefault(item_id, {})
+            item.pop("excluded", None)
+            item.update({"excluded": "1"} if hide else {})
+            (self._soldout.add if _is_hidden(item) else self._soldout.discard)(item_id)
 
     def _apply(self, fact: Fact) -> Applied:
         if fact.item_id not in self._items and len(self._items) >= self._max_items:
@@ -133,7 +141,7 @@ def _set(item: Fields, group: str, ts: int, order: int, **fields: str) -> bool:
 
 def _is_hidden(item: Fields) -> bool:
     removed = "removed_order" in item and int(item["removed_order"]) >= int(item.get("catalog_order", -1))
-    return removed or item.get("quantity") == "0"
+    return removed or item.get("quantity") == "0" or "excluded" in item
 
 
 def is_removal(fact: Fact) -> bool:

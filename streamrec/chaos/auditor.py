@@ -66,7 +66,7 @@ def examine(world: World, client: redis.Redis, kafka: KafkaSettings, now_ms: int
     truth = world.truth
     with truth.lock:
         findings = [
-            *compare_facts(truth, shelves),
+            *compare_facts(truth, shelves, now_ms),
             *compare_profiles(truth, shelves),
             *compare_lists(truth, shelves, now_ms),
             *compare_letters(truth, letters),

@@ -24,8 +24,9 @@ LIST_SIZE: Final = 50
 _MAX_TOUCHES: Final = 128
 
 
-def compare_facts(truth: Truth, shelves: Shelves) -> Iterator[Finding]:
-    """Hold the guard and the item hashes against the newest facts."""
+def compare_facts(truth: Truth, shelves: Shelves, now_ms: int) -> Iterator[Finding]:
+    """Hold the guard and the item hashes against the newest facts, and the guard against the campaigns that run."""
+    excluded = truth.excluded(now_ms)
     for item_id, item in truth.items.items():
         found, key = shelves.items.get(item_id, {}), keys.item(item_id)
         for group, fact in item.facts.items():
@@ -35,11 +36,11 @@ def compare_facts(truth: Truth, shelves: Shelves) -> Iterator[Finding]:
                 yield Finding("doubled", f"a {group} fact that nobody published", key, None, found[f"{group}_ts"])
         if item.removed >= 0 and "removed_order" not in found:
             yield Finding("lost", "a removal from the catalogue", key, item.removed, None)
-        if item.is_soldout and item_id not in shelves.soldout:
+        if (item.is_soldout or item_id in excluded) and item_id not in shelves.soldout:
             yield Finding("lost", "an item that must be guarded", keys.SOLDOUT, item_id, _stock(item, found))
     known = truth.items
     for item_id in sorted(shelves.soldout):
-        if item_id not in known or not known[item_id].is_soldout:
+        if item_id not in known or not (known[item_id].is_soldout or item_id in excluded):
             yield Finding("stale", "a guarded item that may be shown", keys.SOLDOUT, None, item_id)
     for item_id in sorted(shelves.items.keys() - known.keys()):
         yield Finding("doubled", "an item of which nobody spoke", keys.item(item_id), None, shelves.items[item_id])

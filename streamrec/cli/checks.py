@@ -149,7 +149,10 @@ def _workers(examination: Examination) -> _Findings:
     workers = living_workers(examination.parts.redis)
     for worker in workers:
         state = "ready" if worker.ready else "not ready yet: /readyz there says why and what to do"
-        yield worker.ready, f"{worker.id} ({', '.join(worker.roles)}) at {worker.url or '-'}: {state}, heard {when(worker.at)} UTC"
+        heard = f"heard {when(worker.at)} UTC"
+        if worker.snapshot_at:
+            heard += f", its newest snapshot is {max(worker.at - worker.snapshot_at, 0) // 60_000} min old"
+        yield worker.ready, f"{worker.id} ({', '.join(worker.roles)}) at {worker.url or '-'}: {state}, {heard}"
     absent = [role for role in ROLES if not any(role in worker.roles for worker in workers)]
     if absent:
         yield False, f"nobody does {', '.join(absent)}; run `streamrec worker --roles {','.join(absent)}`"

@@ -23,6 +23,8 @@ class Worker(msgspec.Struct, frozen=True):
     ready: bool
     #: When it was sent, ms since the epoch.
     at: int
+    #: When the newest snapshot was made of what it replicates, ms since the epoch; 0: it has none.
+    snapshot_at: int = 0
 
 
 _decoder = msgspec.json.Decoder(Worker)

@@ -1,4 +1,4 @@
-"""``streamrec top|similar|together|trending|new``: what a storefront reads, for the eye or for a program."""
+"""``streamrec top|together|trending|new``: what a storefront reads, for the eye or for a program."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from streamrec.cli.parts import Parts, pass_parts
 if TYPE_CHECKING:
     from streamrec.client import Answer
 
-_n = click.option("-n", "n", type=click.IntRange(1, 200), default=10, show_default=True, help="How many items.")
+n_option = click.option("-n", "n", type=click.IntRange(1, 200), default=10, show_default=True, help="How many items.")
 
 
 @click.command()
 @click.argument("user_id", metavar="USER")
-@_n
+@n_option
 @click.option("--placement", default="home", show_default=True, help="Whose list: home, cart, detail page …")
 @json_option
 @pass_parts
@@ -26,50 +26,41 @@ def top(parts: Parts, user_id: str, n: int, placement: str, as_json: bool) -> No
 
     Sold-out items are left out; a visitor without a list gets what is trending.
     """
-    _print(parts, parts.storefront.top(user_id, n, placement), as_json)
+    print_answer(parts, parts.storefront.top(user_id, n, placement), as_json)
 
 
 @click.command()
 @click.argument("item_id", metavar="ITEM")
-@_n
-@json_option
-@pass_parts
-def similar(parts: Parts, item_id: str, n: int, as_json: bool) -> None:
-    """Read an item's alternatives."""
-    _print(parts, parts.storefront.similar(item_id, n), as_json)
-
-
-@click.command()
-@click.argument("item_id", metavar="ITEM")
-@_n
+@n_option
 @json_option
 @pass_parts
 def together(parts: Parts, item_id: str, n: int, as_json: bool) -> None:
     """Read what is bought together with an item."""
-    _print(parts, parts.storefront.together(item_id, n), as_json)
+    print_answer(parts, parts.storefront.together(item_id, n), as_json)
 
 
 @click.command()
 @click.argument("category", default="all")
-@_n
+@n_option
 @json_option
 @pass_parts
 def trending(parts: Parts, category: str, n: int, as_json: bool) -> None:
     """Read what is popular now, in a category or everywhere."""
-    _print(parts, parts.storefront.trending(category, n), as_json)
+    print_answer(parts, parts.storefront.trending(category, n), as_json)
 
 
 @click.command()
 @click.argument("category", default="all")
-@_n
+@n_option
 @json_option
 @pass_parts
 def new(parts: Parts, category: str, n: int, as_json: bool) -> None:
     """Read what came in last, in a category or everywhere."""
-    _print(parts, parts.storefront.new(category, n), as_json)
+    print_answer(parts, parts.storefront.new(category, n), as_json)
 
 
-def _print(parts: Parts, answer: Answer, as_json: bool) -> None:
+def print_answer(parts: Parts, answer: Answer, as_json: bool) -> None:
+    """Print a list for the eye or for a program."""
     if as_json:
         import msgspec
 

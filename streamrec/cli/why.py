@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -11,7 +10,6 @@ import click
 
 from streamrec.cli.output import emit, json_option, safe, table
 from streamrec.cli.parts import Parts, pass_parts
-from streamrec.errors import StoreUnavailable
 
 
 @click.command()
@@ -36,31 +34,9 @@ def why(parts: Parts, user_id: str, item_id: str, as_json: bool) -> None:
 
 def ask(parts: Parts, user_id: str, item_id: str) -> dict[str, Any]:
     """Return a recommender's explanation. Raises StoreUnavailable when none answers."""
-    from streamrec.cli.fleet import living_workers
+    from streamrec.cli.ask import ask_recommender
 
-    path = f"/why/{quote(user_id, safe='')}/{quote(item_id, safe='')}"
-    recommenders = [worker.url for worker in living_workers(parts.redis) if "recommender" in worker.roles and worker.ready]
-    failures: list[str] = []
-    for answer in _answers(parts, [url.rstrip("/") + path for url in recommenders], failures):
-        return answer
-    said = f"{len(failures)} of them answered with {failures[-1]}" if failures else "no recommender is alive and ready"
-    raise StoreUnavailable(
-        f"nobody can tell why: {said}; start one with `streamrec worker --roles recommender` and see `streamrec doctor`"
-    )
-
-
-def _answers(parts: Parts, urls: list[str], failures: list[str]) -> Iterator[dict[str, Any]]:
-    for url in urls:
-        try:
-            status, body = parts.fetch(url)
-            answer = json.loads(body)
-        except (OSError, ValueError) as error:
-            failures.append(str(error))
-            continue
-        if status == 200 and isinstance(answer, dict):
-            yield answer
-        else:
-            failures.append(f"status {status}: {safe(body, 200)}")
+    return ask_recommender(parts, f"/why/{quote(user_id, safe='')}/{quote(item_id, safe='')}", "nobody can tell why")
 
 
 def lines(user_id: str, item_id: str, explanation: dict[str, Any]) -> Iterator[str]:

@@ -46,6 +46,10 @@ Name = Annotated[str, Meta(max_length=256)]
 Weight = Annotated[float, Meta(ge=0.0, le=1e12)]
 
 
+#: What of a search's filters counts: only such items does the query bring into the visitor's list.
+FILTER_NAMES: Final = ("category", "brand", "seller", "price_min", "price_max")
+
+
 class CatalogItem(msgspec.Struct, frozen=True, kw_only=True):
     """items.catalog: what an item is. A null value removes the item. Key: item_id."""
 
@@ -163,7 +167,10 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
 
     query: Annotated[str, Meta(min_length=1, max_length=1024)]
     ts: Timestamp
-    filters: dict[Annotated[str, Meta(max_length=256)], Annotated[str, Meta(max_length=1024)]] = {}
+    filters: Annotated[
+        dict[Annotated[str, Meta(max_length=256)], Annotated[str, Meta(max_length=1024)]],
+        Meta(description=f"what the visitor chose beside the query: {', '.join(FILTER_NAMES)}; other names are ignored"),
+    ] = {}
     event_id: OptionalId = ""
 
 

@@ -1,14 +1,15 @@
-"""Vectors to neighbours: one port, an exact implementation that is the oracle, and HNSW."""
+"""Vectors to neighbours: one port, an exact implementation that is the oracle, HNSW, and the change from one model to the next."""
 
 from __future__ import annotations
 
 from streamrec.config import IndexSettings
 from streamrec.index.exact import ExactIndex
+from streamrec.index.generations import Coverage, Generations
 from streamrec.index.hnsw import HnswIndex, build_hnsw
 from streamrec.index.port import VectorIndex
 from streamrec.index.replica import ReplicaChange, VectorReplica
 
-__all__ = ["ExactIndex", "HnswIndex", "ReplicaChange", "VectorIndex", "VectorReplica", "build_index"]
+__all__ = ["Coverage", "ExactIndex", "Generations", "HnswIndex", "ReplicaChange", "VectorIndex", "VectorReplica", "build_index"]
 
 
 def build_index(settings: IndexSettings, dim: int) -> VectorIndex:

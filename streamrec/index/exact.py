@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from streamrec.index import files
+from streamrec.index.codec import WholeCodec
 from streamrec.index.port import Labels, Vectors, as_changes, as_labels, as_vectors, check_k
 from streamrec.index.rows import Rows
 
@@ -14,13 +18,23 @@ class ExactIndex:
 
     def __init__(self, dim: int, max_items: int = 2_000_000) -> None:
         self.dim = dim
-        self._rows = Rows(dim, max_items, np.float32)
+        self._rows = Rows(WholeCodec(dim, np.float32), max_items)
 
     def __len__(self) -> int:
         return self._rows.count
 
     def __contains__(self, label: object) -> bool:
         return self._rows.holds(label)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the vectors; see the port."""
+        return self._rows.nbytes
+
+    @property
+    def compact(self) -> bool:
+        """Never."""
+        return False
 
     @property
     def version(self) -> int:
@@ -31,7 +45,8 @@ class ExactIndex:
         """Set the vectors of labels; see the port."""
         rows, values = as_changes(labels, vectors, self.dim, self._rows.max_items)
         self._rows.reserve(rows)
-        self._rows.put(rows, values)
+        new = ~self._rows.has(rows, values)
+        self._rows.put(rows[new], values[new])
 
     def remove(self, labels: ArrayLike) -> None:
         """Forget the vectors of labels; see the port."""
@@ -45,11 +60,37 @@ class ExactIndex:
         """Let labels back into the answers; see the port."""
         self._rows.unblock(as_labels(labels, self._rows.max_items))
 
-    def search(self, queries: ArrayLike, k: int, mask: NDArray[np.bool_] | None = None) -> tuple[Labels, Vectors]:
+    def shown(self, labels: ArrayLike) -> NDArray[np.bool_]:
+        """Tell which labels an answer may hold; see the port."""
+        return self._rows.shown(as_labels(labels, self._rows.max_items))
+
+    def search(
+        self, queries: ArrayLike, k: int, mask: NDArray[np.bool_] | None = None, *, blocked: bool = False
+    ) -> tuple[Labels, Vectors]:
         """Return the exact ``k`` best for each query, equal scores by label; see the port."""
         check_k(k)
-        return self._rows.nearest(as_vectors(queries, self.dim), k, np.flatnonzero(self._rows.allowed(mask)))
+        allowed, _ = self._rows.allowed(mask, blocked=blocked)
+        return self._rows.nearest(as_vectors(queries, self.dim), k, np.flatnonzero(allowed))
 
     def vectors(self, labels: ArrayLike) -> Vectors:
         """Return the vectors of labels as they were given; see the port."""
         return self._rows.get(as_labels(labels, self._rows.max_items))
+
+    def similarity(self, labels: ArrayLike, queries: ArrayLike) -> Vectors:
+        """Return the cosines of labels with queries; see the port."""
+        return self._rows.similarity(as_labels(labels, self._rows.max_items), as_vectors(queries, self.dim))
+
+    def save(self, folder: Path) -> None:
+        """Write the index into an empty folder; see the port."""
+        files.write(folder, {"kind": "exact", "dim": self.dim}, self._rows.save())
+
+    def restore(self, folder: Path) -> None:
+        """Take what was saved; see the port."""
+        files.expect_empty(len(self))
+        _, arrays = files.read(folder, "exact", self.dim)
+        try:
+            rows = Rows.restored(self._rows.codec, self._rows.max_items, arrays)
+        except (ValueError, KeyError) as error:
+            raise files.torn(folder, error) from error
+        rows.version += self._rows.version
+        self._rows = rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -32,7 +33,21 @@ class VectorIndex(Protocol):
 
     @property
     def version(self) -> int:
-        """A number that grows with every change that an answer may show: what was found under the same one still holds."""
+        """A number that grows with every change of a vector: what was found under the same one holds, but for blocks.
+
+        Blocks leave it as it is: goods sell out and return a thousand times a second, and an answer of ``search`` with ``blocked``
+        can be kept and cut down by ``shown``.
+        """
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes the index takes: vectors, graph, and what is kept of labels."""
+        ...
+
+    @property
+    def compact(self) -> bool:
+        """Whether vectors are kept by their most telling parts only."""
         ...
 
     def upsert(self, labels: ArrayLike, vectors: ArrayLike) -> None:
@@ -55,8 +70,14 @@ class VectorIndex(Protocol):
         """Let labels back into the answers; labels that are not blocked are ignored."""
         ...
 
-    def search(self, queries: ArrayLike, k: int, mask: NDArray[np.bool_] | None = None) -> tuple[Labels, Vectors]:
-        """Return the ``k`` best labels and their scores for each query, best first.
+    def shown(self, labels: ArrayLike) -> NDArray[np.bool_]:
+        """Tell which labels an answer may hold, those with a vector that are not blocked; (n,) bool."""
+        ...
+
+    def search(
+        self, queries: ArrayLike, k: int, mask: NDArray[np.bool_] | None = None, *, blocked: bool = False
+    ) -> tuple[Labels, Vectors]:
+        """Return the ``k`` best labels and their scores for each query, best first; blocked ones too with ``blocked``.
 
         ``queries`` (q, dim) float32; ``mask`` (n,) bool, True where a label is allowed: labels beyond its end are not. Returns
         (q, k) int32 padded with -1 and (q, k) float32 padded with -inf. Raises VectorIndexError for a wrong dimension or k < 1.
@@ -65,6 +86,28 @@ class VectorIndex(Protocol):
 
     def vectors(self, labels: ArrayLike) -> Vectors:
         """Return the vectors of labels, zeros for labels without one; (n, dim) float32."""
+        ...
+
+    def similarity(self, labels: ArrayLike, queries: ArrayLike) -> Vectors:
+        """Return the cosines of labels with (q, dim) queries, those that ``search`` gives, 0 for labels without a vector; (n, q).
+
+        Cheaper than ``vectors(labels) @ queries.T`` where vectors must be put together first.
+        """
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write vectors, graph and blocks into a folder that exists and is empty.
+
+        Starts no thread, so a forked child may call it and have the index as it was at the fork.
+        """
+        ...
+
+    def restore(self, folder: Path) -> None:
+        """Take everything that was saved; changes may follow as if it had never been away.
+
+        Raises VectorIndexError where this index has vectors, or the files are missing, torn, or of another kind or dimension; the
+        index is as before then.
+        """
         ...
 
 

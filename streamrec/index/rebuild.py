@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 
 from streamrec.errors import VectorIndexError
+from streamrec.index.codec import Codec, Stored
 from streamrec.index.graph import Graph, GraphOptions
-from streamrec.index.port import Labels
-from streamrec.index.rows import Rows
+from streamrec.index.port import Labels, Vectors
+from streamrec.index.rows import Rows, grown
 
 #: Vectors inserted between two looks at whether to stop.
 _CHUNK: Final = 2048
@@ -21,14 +23,18 @@ _LEFT_FOR_CALLER: Final = 32
 class Rebuild:
     """Builds a fresh graph of what the rows hold; the caller notes every label that it changes meanwhile.
 
-    A row may be read while it is being written: its label is noted after the write, so it is read again.
-    Only the builder's thread touches the new graph until ``ready``, only the caller's from then on.
+    With ``learn``, a codec is learnt first and the rows are written anew by it, beside the old ones: both graph and rows are the
+    caller's to swap in. A row may be read while it is being written: its label is noted after the write, so it is read again.
+    Only the builder's thread touches what is new until ``ready``, only the caller's from then on.
     """
 
-    def __init__(self, rows: Rows, dim: int, options: GraphOptions) -> None:
+    def __init__(self, rows: Rows, options: GraphOptions, learn: Callable[[], Codec] | None = None) -> None:
         self._rows = rows
+        self._options = options
+        self._learn = learn
         self._labels = np.flatnonzero(rows.present).astype(np.int32)
-        self._graph = Graph(dim, options, capacity=len(self._labels) + len(self._labels) // 8 + _CHUNK)
+        self._graph: Graph | None = None
+        self._fresh: FreshRows | None = None
         self._changed: set[int] = set()
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -36,6 +42,11 @@ class Rebuild:
         # A daemon, so that a worker that is told to end does not wait for a graph that nobody will search.
         self._thread = threading.Thread(target=self._run, name="streamrec-index-rebuild", daemon=True)
         self._thread.start()
+
+    @property
+    def compacting(self) -> bool:
+        """Whether the rows are written anew by another codec."""
+        return self._learn is not None
 
     @property
     def ready(self) -> bool:
@@ -56,8 +67,8 @@ class Rebuild:
         self._stop.set()
         self._thread.join()
 
-    def finish(self) -> Graph:
-        """Return the new graph with every noted change and every block in it; call it once, when ``ready``.
+    def finish(self) -> tuple[Graph, FreshRows | None]:
+        """Return the new graph, and rows where they are new too, with every noted change; call it once, when ``ready``.
 
         Raises VectorIndexError if the builder failed.
         """
@@ -65,12 +76,12 @@ class Rebuild:
             msg = f"rebuilding the vector index failed: {self._error!r}; if memory ran out, give the worker more or lower index.m"
             raise VectorIndexError(msg) from self._error
         self._replay(self._changed)
-        present = self._rows.present & self._rows.blocked
-        self._graph.hide(np.flatnonzero(present).astype(np.int32))
-        return self._graph
+        assert self._graph is not None
+        return self._graph, self._fresh
 
     def _run(self) -> None:
         try:
+            self._begin()
             for start in range(0, len(self._labels), _CHUNK):
                 if self._stop.is_set():
                     return
@@ -81,6 +92,13 @@ class Rebuild:
                 self._replay(changed)
         except BaseException as error:  # noqa: BLE001 - it is raised again where somebody can act on it, in ``finish``
             self._error = error
+
+    def _begin(self) -> None:
+        codec = self._rows.codec
+        if self._learn is not None:
+            codec = self._learn()
+            self._fresh = FreshRows(codec, len(self._rows.present))
+        self._graph = Graph(codec, self._options, capacity=len(self._labels) + len(self._labels) // 8 + _CHUNK)
 
     def _take(self) -> set[int]:
         """Return the changes to catch up with, or none when the few that are left are the caller's."""
@@ -96,6 +114,28 @@ class Rebuild:
             self._copy(labels[start : start + _CHUNK])
 
     def _copy(self, labels: Labels) -> None:
+        assert self._graph is not None
         present = self._rows.present[labels]
         self._graph.drop(labels[~present])
-        self._graph.put(labels[present], self._rows.matrix[labels[present]])
+        labels = labels[present]
+        stored = self._rows.matrix[labels]
+        if self._fresh is not None:
+            stored = self._fresh.put(labels, self._rows.codec.floats(stored))
+        self._graph.put(labels, stored)
+
+
+class FreshRows:
+    """The rows as another codec has them."""
+
+    def __init__(self, codec: Codec, size: int) -> None:
+        self.codec = codec
+        self.matrix: Stored = np.zeros((size, codec.width), codec.dtype)
+
+    def put(self, labels: Labels, vectors: Vectors) -> Stored:
+        """Write vectors and return how they are stored."""
+        needed = int(labels.max(initial=-1)) + 1
+        if needed > len(self.matrix):
+            self.matrix = grown(self.matrix, max(needed, len(self.matrix) * 3 // 2))
+        stored = self.codec.encode(vectors)
+        self.matrix[labels] = stored
+        return stored

@@ -1,24 +1,37 @@
-"""Keeps a vector index equal to the compacted topic of item vectors."""
+"""Keeps a vector index equal to the compacted topic of item vectors, over a change of models too."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamrec.events import ItemVector
-from streamrec.index.port import Labels, VectorIndex, Vectors
+from streamrec.index.generations import Coverage, Generations
+from streamrec.index.port import Labels, Vectors
+
+#: A model that is not our encoder's takes over only where ours lacks so large a share of what that one has: text queries end then.
+_OUTGROWN: Final = 0.1
+
+#: What a batch does to one generation: row → its new vector, None where it is to go.
+_Pending = dict[int, ItemVector | None]
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaChange:
-    """What one batch did: the rows whose vector was set, the rows whose vector is gone, and how many messages were refused."""
+    """What one batch did: the rows whose vector was set, the rows whose vector is gone, and how many messages were refused.
+
+    After a switch of models every row that has a vector counts as set.
+    """
 
     changed: Labels
     removed: Labels
     refused: int = 0
+    #: Rows whose vector of the next model was set: nobody sees them yet.
+    waiting: Labels = field(default_factory=lambda: np.empty(0, np.int32))
 
 
 @dataclass(slots=True)
@@ -40,76 +53,164 @@ class VectorReplica:
 
     A vector with an older ``ts`` than the item's comes late, from an embedder that knew no better, and is ignored. A removal has no
     ``ts``: after it any vector counts.
-    Vectors of two models cannot be compared, so one model is served: ``model_digest``, or without it that of the first vector of
-    the right dimension. Others are refused and counted; an item that has only a refused vector keeps its older one. ``row`` gives
-    the row of an item id in the item table, creating it where needed.
+
+    Vectors of two models cannot be compared, so one model is served and another is collected beside it. What is collected are the
+    items whose latest vector is of that model; what is served keeps the older vectors too, so that no item is missing meanwhile.
+    ``target`` is the model of this worker's encoder, None where any may come. The other model takes over
+
+    - if it is the target (or there is none) once it has all but ``max_missing`` of what is served, which ends a roll, or more
+      items than it, which is what a start in the middle of a roll finds: the compacted topic holds each item's latest vector only;
+    - if it is not the target, only where that lacks a good part of what the other has.
+
+    Vectors of a third model are refused and counted; the target's are never. Without a target the first vector of the right
+    dimension names the model. ``row`` gives the row of an item id in the item table, creating it where needed; ``gone`` marks the
+    rows that the catalogue removed, which nobody needs to cover.
     """
 
-    def __init__(self, row: Callable[[str], int], index: VectorIndex, model_digest: str | None = None) -> None:
+    def __init__(
+        self,
+        row: Callable[[str], int],
+        index: Generations,
+        target: str | None = None,
+        *,
+        gone: Callable[[], NDArray[np.bool_]] | None = None,
+        max_missing: float = 0.0,
+    ) -> None:
         self._row = row
         self._index = index
-        self.model_digest = model_digest
+        self._target = target
+        self._target_dim = index.dim
+        self._gone = gone
+        self._max_missing = max_missing
+        if target is not None and index.model is None:
+            index.name(target)
         self.refused = RefusedCounts()
-        #: The ts of each row's vector; 0 where there is none.
+        #: How much of what is served the collected model has, in [0, 1]; 0 while none is collected. As of the last batch.
+        self.coverage = 0.0
+        #: The ts of each row's latest vector; 0 where there is none.
         self._ts = np.zeros(0, np.int64)
+
+    @property
+    def model_digest(self) -> str | None:
+        """The model that is served."""
+        return self._index.model
+
+    @property
+    def next_digest(self) -> str | None:
+        """The model that is collected, None where there is none."""
+        return self._index.next_model
 
     def apply(self, messages: Sequence[tuple[str, ItemVector | None]]) -> ReplicaChange:
         """Apply (item_id, vector or None for removed) in order; of several messages of one item the last valid one counts."""
         before = self.refused.total
-        last: dict[str, ItemVector | None] = {}
-        for item_id, vector in messages:
-            if vector is None or (self._accepts(vector) and vector.ts >= self._newest(item_id, last)):
-                last[item_id] = vector
-        rows, vectors, gone = [], [], []
-        for item_id, vector in last.items():
-            if vector is None:
-                gone.append(self._row(item_id))
-            else:
-                rows.append(self._row(item_id))
-                vectors.append(vector.vector)
-        values = self._decoded(vectors)
-        finite = self._finite(values)
-        changed, values = np.array(rows, np.int32)[finite], values[finite]
-        removed = np.array(gone, np.int32)
-        if len(changed):
-            self._index.upsert(changed, values)
-            self._note(changed, np.array([vector.ts for vector in last.values() if vector is not None], np.int64)[finite])
-        if len(removed):
-            self._index.remove(removed)
-            self._note(removed, 0)
-        return ReplicaChange(changed, removed, self.refused.total - before)
+        broken = _not_finite([vector for _, vector in messages])
+        pending: dict[str, _Pending] = {}
+        for place, (item_id, vector) in enumerate(messages):
+            if place in broken:
+                self.refused.not_finite += 1
+            elif vector is None or self._takes(vector):
+                self._plan(self._row(item_id), vector, pending)
+        changed, removed = self._write(self._index.model, pending)
+        waiting, _ = self._write(self._index.next_model, pending)
+        switched = self._settle()
+        return ReplicaChange(changed if switched is None else switched, removed, self.refused.total - before, waiting)
 
-    def _accepts(self, vector: ItemVector) -> bool:
-        if vector.dim != self._index.dim:
+    def dump(self) -> tuple[NDArray[np.int64], str | None]:
+        """Return what must be kept beside the index that is served: the ts of each row's latest vector, (n,), and its model."""
+        return self._ts, self.model_digest
+
+    def restore(self, ts: NDArray[np.int64]) -> None:
+        """Go on where ``dump`` was; the index is restored by itself."""
+        self._ts = ts
+
+    def _takes(self, vector: ItemVector) -> bool:
+        """Tell whether the vector's model has a generation, which is made where there is room; count why not."""
+        index, model = self._index, vector.model_digest
+        if index.model is None and vector.dim == index.dim:
+            index.name(model)
+        dim = self._target_dim if index.model is None or model == self._target else index.dim_of(model)
+        if dim is not None and dim != vector.dim:
             self.refused.other_dim += 1
             return False
-        if self.model_digest is None:
-            self.model_digest = vector.model_digest
-        if vector.model_digest != self.model_digest:
-            self.refused.other_model += 1
-            return False
+        if index.dim_of(model) is None:
+            if index.next_model is not None and model != self._target:
+                self.refused.other_model += 1
+                return False
+            index.begin(model, vector.dim)
         return True
 
-    def _decoded(self, vectors: list[bytes]) -> Vectors:
-        """Return float16 bytes as one (n, dim) float32 matrix."""
-        return np.frombuffer(b"".join(vectors), "<f2").reshape(-1, self._index.dim).astype(np.float32)
+    def _plan(self, row: int, vector: ItemVector | None, pending: dict[str, _Pending]) -> None:
+        """Note what a message does to each generation, unless it is late or the item table has no room for it."""
+        if row < 0 or (vector is not None and vector.ts < self._newest(row)):
+            return
+        self._note(row, 0 if vector is None else vector.ts)
+        served, following = self._index.model, self._index.next_model
+        if served is not None and (vector is None or vector.model_digest == served):
+            pending.setdefault(served, {})[row] = vector
+        if following is not None:
+            # A newer vector of the served model supersedes what was collected.
+            mine = vector is not None and vector.model_digest == following
+            pending.setdefault(following, {})[row] = vector if mine else None
 
-    def _finite(self, values: Vectors) -> NDArray[np.bool_]:
-        """Tell which vectors have no NaN and no infinity: one broken message must not stop the batch."""
-        finite: NDArray[np.bool_] = np.all(np.isfinite(values), axis=1)
-        self.refused.not_finite += int((~finite).sum())
-        return finite
+    def _write(self, model: str | None, pending: dict[str, _Pending]) -> tuple[Labels, Labels]:
+        """Change one generation; return the rows set and the rows gone."""
+        plan = pending.get(model, {}) if model is not None else {}
+        values = {row: vector for row, vector in plan.items() if vector is not None}
+        changed = np.array(list(values), np.int32)
+        removed = np.array([row for row, vector in plan.items() if vector is None], np.int32)
+        if model is not None and plan:
+            self._index.put(model, changed, _decoded(list(values.values())))
+            self._index.drop(model, removed)
+        return changed, removed
 
-    def _newest(self, item_id: str, last: dict[str, ItemVector | None]) -> int:
-        """Return the ts of the item's vector as of this batch, 0 if it has none."""
-        if item_id in last:
-            known = last[item_id]
-            return known.ts if known else 0
-        row = self._row(item_id)
+    def _settle(self) -> Labels | None:
+        """Let the other generation take over when it is time; return the rows that have a vector then."""
+        self.coverage = 0.0
+        if self._index.next_model is None:
+            return None
+        found = self._index.coverage(None if self._gone is None else self._gone())
+        if not found.next:
+            # All that was collected has been superseded: a roll that was called off, or one that is over.
+            self._index.abandon()
+            return None
+        covers = found.served - found.both <= self._max_missing * found.served
+        if not self._is_due(found, covers=covers):
+            self.coverage = found.share
+            return None
+        return self._index.switch(keep=not covers)
+
+    def _is_due(self, found: Coverage, *, covers: bool) -> bool:
+        if self._target is None:
+            return covers or found.next > found.served
+        if self._index.next_model == self._target:
+            return covers or found.next >= found.served
+        return found.next > found.served and found.next - found.both > _OUTGROWN * found.next
+
+    def _newest(self, row: int) -> int:
+        """Return the ts of the row's latest vector, 0 if it has none."""
         return int(self._ts[row]) if row < len(self._ts) else 0
 
-    def _note(self, rows: Labels, ts: NDArray[np.int64] | int) -> None:
-        end = int(rows.max()) + 1
-        if end > len(self._ts):
-            self._ts = np.concatenate([self._ts, np.zeros(max(end, 2 * len(self._ts)) - len(self._ts), np.int64)])
-        self._ts[rows] = ts
+    def _note(self, row: int, ts: int) -> None:
+        if row >= len(self._ts):
+            self._ts = np.concatenate([self._ts, np.zeros(max(row + 1, 2 * len(self._ts)) - len(self._ts), np.int64)])
+        self._ts[row] = ts
+
+
+def _not_finite(vectors: Sequence[ItemVector | None]) -> set[int]:
+    """Return the places of vectors with a NaN or an infinity: one broken message must not stop the batch."""
+    by_dim: dict[int, list[tuple[int, ItemVector]]] = {}
+    for place, vector in enumerate(vectors):
+        if vector is not None:
+            by_dim.setdefault(vector.dim, []).append((place, vector))
+    broken: set[int] = set()
+    for found in by_dim.values():
+        finite = np.isfinite(_decoded([vector for _, vector in found])).all(axis=1)
+        broken.update(found[i][0] for i in np.flatnonzero(~finite).tolist())
+    return broken
+
+
+def _decoded(vectors: Sequence[ItemVector]) -> Vectors:
+    """Return float16 bytes as one (n, dim) float32 matrix."""
+    if not vectors:
+        return np.empty((0, 0), np.float32)
+    return np.frombuffer(b"".join(vector.vector for vector in vectors), "<f2").reshape(len(vectors), -1).astype(np.float32)

@@ -1,11 +1,14 @@
 #!lua name=streamrec
--- version: 2
+-- version: 3
 -- What must be atomic, or must be one round trip, runs inside Redis. Loaded by streamrec itself (functions.py).
 -- Lists and answers are JSON; profiles are 8 bytes of revision and a MessagePack map.
 
 local LIST_VERSION = 1
 -- How many sold-out items among the first ones are stepped over before the whole list must be decoded.
 local SPARE = 2
+-- What campaigns pin for everybody, now and later; see pins.py.
+local PINS = 'campaigns:pins'
+local PINS_HEAD = '^{"v":1,"from":(%d+),'
 
 -- ---- lists ----------------------------------------------------------------------------------------------------------
 
@@ -75,35 +78,107 @@ local function owned(key)
   return ok and ids or nil
 end
 
--- The first n items of the list under the key that are not sold out, the list itself, and the ids that were looked at.
-local function first_of(key, n, soldout)
-  local raw = redis.call('GET', key)
-  if not raw then return {}, nil, {} end
-  local items, seen, list = {}, {}, head(raw, n + SPARE)
-  if list then
-    take(items, list.items, n, soldout, seen)
-    if #items >= n then return items, list, seen end
+-- The first n items of the list under the key that are not sold out nor pinned, the list itself, and the ids that were looked at or are
+-- pinned. Of a list with pins only as many items are needed as they leave slots.
+local function first_of(key, n, soldout, pins)
+  local function looked()
+    local seen = {}
+    for id in pairs(pins and pins.items or {}) do seen[id] = true end
+    return {}, seen
   end
-  items, seen, list = {}, {}, decode(raw)
-  if list then take(items, list.items, n, soldout, seen) end
+  local need, items, seen = n - (pins and pins.within or 0), looked()
+  local raw = redis.call('GET', key)
+  if not raw then return items, nil, seen end
+  local list = head(raw, n + SPARE)
+  -- A reason may hold what looks like a border, and the cut then holds fewer: pins keep the scores that they have among the first n.
+  if list and (not pins or #list.items >= n) then
+    take(items, list.items, need, soldout, seen)
+    if #items >= need then return items, list, seen end
+  end
+  items, seen = looked()
+  list = decode(raw)
+  if list then take(items, list.items, need, soldout, seen) end
   return items, list, seen
+end
+
+local function read_pins()
+  local raw, running = redis.call('GET', PINS), {}
+  local from = raw and string.match(raw, PINS_HEAD)
+  if not from then return running end
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  if now < tonumber(from) then return running end
+  local board = cjson.decode(raw)
+  for _, pin in ipairs(board.pins) do
+    if pin.starts_at <= now and now < pin.ends_at then running[#running + 1] = pin end
+  end
+  return running
+end
+
+-- Which pins have a slot for this visitor now, or nil: of several for a slot the first that is not hidden, owned or placed already. Only
+-- the home list has pins. Who may not read their key, or reads where it has another slot (a cluster), gets those that were ranked.
+local function placed_pins(rec, profile, soldout, n)
+  if rec ~= 'rec:' .. string.sub(profile, 9) then return nil end
+  local ok, running = pcall(read_pins)
+  if not ok or #running == 0 then return nil end
+  local skip, ids = owned(profile), {}
+  if not skip then return nil end
+  for i, pin in ipairs(running) do ids[i] = pin.id end
+  local hidden = redis.call('SMISMEMBER', soldout, unpack(ids))
+  local pins = {items = {}, slots = {}, within = 0}
+  for i, pin in ipairs(running) do
+    if hidden[i] == 0 and not skip[pin.id] and not pins.items[pin.id] and not pins.slots[pin.slot] then
+      pins.items[pin.id] = {id = pin.id, score = 0, why = 'campaign:' .. pin.campaign}
+      pins.slots[pin.slot] = pins.items[pin.id]
+      if pin.slot <= n then pins.within = pins.within + 1 end
+    end
+  end
+  return next(pins.slots) and pins or nil
+end
+
+-- The first n of the items with the pins in their slots. Where the items end, the pins left over follow, the last slot's first, which is what
+-- ranking does. A pin that the list has among its first n keeps the score that it has there.
+local function with_pins(items, pins, list, n)
+  for i = math.min(n, list and #list.items or 0), 1, -1 do
+    local pin = pins.items[list.items[i].id]
+    if pin then pin.score = list.items[i].score end
+  end
+  local out, at = {}, 1
+  for slot = 1, n do
+    local from = pins.slots[slot] and slot
+    if not from and not items[at] then
+      for other in pairs(pins.slots) do from = math.max(from or 0, other) end
+      if not from then break end
+    end
+    if from then
+      out[slot], pins.slots[from] = pins.slots[from], nil
+    else
+      out[slot], at = items[at], at + 1
+    end
+  end
+  return out
 end
 
 -- KEYS: the visitor's list, the visitor's profile, soldout, the fallback list. ARGV: n.
 local function topk(keys, args)
   local n = tonumber(args[1])
-  local items, list, seen = first_of(keys[1], n, keys[3])
-  if #items >= n then return answer('list', list, items) end
-  local before = #items
-  local skip, raw = owned(keys[2]), redis.call('GET', keys[4])
-  local fallback = skip and raw and decode(raw)
-  if fallback then
-    for id in pairs(seen) do skip[id] = true end
-    take(items, fallback.items, n, keys[3], skip)
+  local pins = placed_pins(keys[1], keys[2], keys[3], n)
+  local need = n - (pins and pins.within or 0)
+  local items, list, seen = first_of(keys[1], n, keys[3], pins)
+  local before, fallback = #items, nil
+  if before < need or not list then
+    local skip, raw = owned(keys[2]), redis.call('GET', keys[4])
+    fallback = skip and raw and decode(raw)
+    if fallback then
+      for id in pairs(seen) do skip[id] = true end
+      take(items, fallback.items, need, keys[3], skip)
+    end
   end
-  if before > 0 then return answer(#items > before and 'filled' or 'list', list, items) end
-  if #items > 0 then return answer('fallback', fallback, items) end
-  return answer('none', nil, items)
+  local source, made = 'list', list
+  if before == 0 and (#items > 0 or not list) then source, made = 'fallback', fallback
+  elseif #items > before then source = 'filled' end
+  if not made or (#items == 0 and not pins) then return answer('none', nil, {}) end
+  return answer(source, made, pins and with_pins(items, pins, list, n) or items)
 end
 
 -- KEYS: any list, soldout. ARGV: n.
@@ -167,9 +242,9 @@ end
 
 -- Put the item into soldout or take it out, as its hash says. Done whether or not the fact was new: a repeat repairs the set.
 local function guard(key, soldout, id, applied)
-  local now = redis.call('HMGET', key, 'quantity', 'catalog_order', 'removed_order')
+  local now = redis.call('HMGET', key, 'quantity', 'catalog_order', 'removed_order', 'excluded')
   local removed = now[3] and tonumber(now[3]) >= tonumber(now[2] or '-1')
-  local hidden = removed or now[1] == '0'
+  local hidden = removed or now[1] == '0' or now[4]
   if not soldout then return applied + (hidden and 8 or 0) end
   if hidden then
     return applied + 2 * redis.call('SADD', soldout, id)
@@ -223,6 +298,34 @@ local function remove(keys, args)
   return guard(keys[1], keys[2], args[1], applied)
 end
 
+local function set_excluded(key, hide)
+  if hide == '1' then redis.call('HSET', key, 'excluded', '1') elseif hide == '0' then redis.call('HDEL', key, 'excluded') end
+end
+
+-- KEYS: the ids that campaigns hide, who writes them, then, outside a cluster, soldout and the items' hashes. ARGV: the writer who is expected,
+-- the writer from now on, 1 to hide or 0 to show, the items' ids. Returns 1, or 0 when another has written: then nothing is done.
+local function exclude(keys, args)
+  if (redis.call('GET', keys[2]) or '') ~= args[1] then return 0 end
+  redis.call('SET', keys[2], args[2])
+  if #args < 4 then return 1 end
+  local hide, ids = args[3] == '1', {unpack(args, 4)}
+  for i = 4, #keys do
+    set_excluded(keys[i], args[3])
+    if not hide then guard(keys[i], keys[3], ids[i - 3], 0) end
+  end
+  if hide and keys[3] then redis.call('SADD', keys[3], unpack(ids)) end
+  redis.call(hide and 'SADD' or 'SREM', keys[1], unpack(ids))
+  return 1
+end
+
+-- For a cluster. KEYS: the item's hash. ARGV: 1 to hide it, 0 to show it, '' to look. Returns 8 where the item must not be shown.
+local function mark(keys, args)
+  set_excluded(keys[1], args[1])
+  return guard(keys[1], nil, nil, 0)
+end
+
+redis.register_function('streamrec_exclude', exclude)
+redis.register_function('streamrec_mark', mark)
 redis.register_function('streamrec_stock', stock)
 redis.register_function('streamrec_price', price)
 redis.register_function('streamrec_catalog', catalog)

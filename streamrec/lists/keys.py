@@ -9,6 +9,11 @@ from typing import Final
 
 #: Ids that must not be shown now; the read-time guard.
 SOLDOUT: Final = "soldout"
+#: What campaigns pin for everybody, now and later; applied where lists are read.
+PINS: Final = "campaigns:pins"
+#: Ids of ``soldout`` that campaigns hide, and who wrote them; in one slot of a cluster.
+HIDDEN: Final = "streamrec:{campaigns}:hidden"
+HIDDEN_BY: Final = "streamrec:{campaigns}:hidden-by"
 #: The category that stands for the whole shop in ``trending`` and ``new``.
 ALL: Final = "all"
 #: The placement whose list has the plain ``rec:{user}`` key.

@@ -149,6 +149,24 @@ class ListMatrix:
                 column[: len(self._users)] = self._columns[name][: len(self._users)]
             self._columns[name] = column
 
+    # -- overlays ----------------------------------------------------------------------------------------------------
+
+    def lines_of(self, user_ids: Iterable[str]) -> NDArray[np.intp]:
+        """Return the lines of those visitors that are held, in their order."""
+        found = (self._lines.get(user_id, -1) for user_id in user_ids)
+        return np.array([line for line in found if line >= 0], np.intp)
+
+    def ranked(
+        self, lines: NDArray[np.intp]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.uint8], NDArray[np.int32]]:
+        """Return (m, k) rows (-1 for empty places), scores, reasons and evidence of the lines; copies."""
+        columns = self._columns
+        return columns["rows"][lines], columns["scores"][lines], columns["reasons"][lines], columns["evidence"][lines]
+
+    def rescore(self, lines: NDArray[np.intp], scores: NDArray[np.float32]) -> None:
+        """Keep (m, k) other scores on the lines; the order stays."""
+        self._columns["scores"][lines] = scores
+
 
 def _any(mask: NDArray[np.bool_], rows: NDArray[np.int32]) -> NDArray[np.bool_]:
     return np.asarray(mask[rows].any(axis=1))

@@ -15,5 +15,6 @@ COUNTERS: Final[dict[str, str]] = {
     "rewound": "Partitions read again because Redis lost their effects, by group.",
     "store_losses": "Times that Redis may have lost data, by kind: restarted (with some data) or emptied.",
     "lists_pushed": "Lists written to Redis, by reason.",
+    "snapshots": "Snapshots of a recommender's replicas, by outcome: written, failed, restored, refused_<reason>.",
     "embedded": "Items whose vectors were published, by topic.",
 }

@@ -8,6 +8,7 @@ reads it; times are milliseconds, which a Lua number holds exactly)::
     "b"  {item_id: ts}                    when an item was bought last, oldest first
     "c"  {item_id: [quantity, ts]}        the last word on an item in the cart, oldest first; quantity 0 is a removal
     "q"  {query: ts}                      when a query was searched last, oldest first
+    "g"  {query: {name: value}}           the filters of these searches; absent where none has any
     "s"  [[ts, [item_id, …]], …]          impressions, oldest first
     "f"  ts                               the newest purchase that "b" had no room for, 0 if none
 
@@ -60,6 +61,7 @@ class _Wire(msgspec.Struct):
     q: dict[str, int]
     s: list[tuple[int, list[str]]]
     f: int = 0
+    g: dict[str, dict[str, str]] | msgspec.UnsetType = msgspec.UNSET
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -88,6 +90,8 @@ class Profile:
     impressions: list[tuple[int, list[str]]] = field(default_factory=list)
     #: ts of the newest purchase that ``bought`` had no room for; 0 if none.
     bought_floor: int = 0
+    #: query -> (name, value) pairs, sorted, of the filters of its last search; only of queries in ``searches`` that have any.
+    filters: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
     @classmethod
     def unpack(cls, data: bytes) -> Profile:
@@ -108,11 +112,13 @@ class Profile:
                 f"a profile has layout {wire.v}, this version reads {VERSION}; upgrade streamrec, or `streamrec forget` the visitor"
             )
             raise ProfileError(msg)
-        return cls(int.from_bytes(data[:_REVISION_BYTES], "big"), wire.r, wire.b, wire.c, wire.q, wire.s, wire.f)
+        filters = {} if wire.g is msgspec.UNSET else {query: tuple(sorted(told.items())) for query, told in wire.g.items()}
+        return cls(int.from_bytes(data[:_REVISION_BYTES], "big"), wire.r, wire.b, wire.c, wire.q, wire.s, wire.f, filters)
 
     def pack(self) -> bytes:
         """Write the profile down; equal profiles give equal bytes."""
-        wire = _Wire(VERSION, self.recent, self.bought, self.cart, self.searches, self.impressions, self.bought_floor)
+        filters = {query: dict(self.filters[query]) for query in self.searches if query in self.filters} or msgspec.UNSET
+        wire = _Wire(VERSION, self.recent, self.bought, self.cart, self.searches, self.impressions, self.bought_floor, filters)
         return self.revision.to_bytes(_REVISION_BYTES, "big") + _encode(wire)
 
     @property

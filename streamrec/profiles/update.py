@@ -8,6 +8,7 @@ from typing import Final
 
 from streamrec.config import ProfileSettings
 from streamrec.events import Cart, Click, Event, Order, Search
+from streamrec.events.messages import FILTER_NAMES
 from streamrec.profiles.newest import keep_impression, keep_interaction, keep_newest
 from streamrec.profiles.profile import KINDS, Interaction, Kind, Profile
 
@@ -28,9 +29,29 @@ def apply(profile: Profile, event: Event, settings: ProfileSettings) -> bool:
     if isinstance(event, Order):
         return _order(profile, event, settings)
     if isinstance(event, Search):
-        query = " ".join(event.query.split())[:MAX_QUERY_CHARS]
-        return bool(query) and keep_newest(profile.searches, query, event.ts, settings.max_searches, _itself).changed
+        return _search(profile, event, settings)
     return keep_impression(profile.impressions, event.ts, event.item_ids, settings.max_shown)
+
+
+def plain_query(text: str) -> str:
+    """Return a query as it is remembered and searched for: single spaces, ``MAX_QUERY_CHARS`` at most."""
+    return " ".join(text.split())[:MAX_QUERY_CHARS]
+
+
+def _search(profile: Profile, event: Search, settings: ProfileSettings) -> bool:
+    """Keep the query and its filters; of two searches for it the later one counts, at equal times the one with greater filters."""
+    query = plain_query(event.query)
+    if not query:
+        return False
+    filters = tuple((name, event.filters[name][:MAX_QUERY_CHARS]) for name in sorted(FILTER_NAMES) if event.filters.get(name))
+    held = profile.searches.get(query), profile.filters.get(query, ())
+    changed = keep_newest(profile.searches, query, event.ts, settings.max_searches, _itself).changed
+    if profile.searches.get(query) == event.ts and (held[0] != event.ts or filters > held[1]):
+        changed |= filters != held[1]
+        profile.filters[query] = filters
+    for unfiltered in [query for query, told in profile.filters.items() if not told or query not in profile.searches]:
+        del profile.filters[unfiltered]
+    return changed
 
 
 def _itself(ts: int) -> int:

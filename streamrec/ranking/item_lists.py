@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from streamrec.campaigns import CampaignBook
 from streamrec.candidates import NeighbourTable, Related, fresh, from_seeds, newness, popularity, trending
 from streamrec.candidates.ordering import best_first, distinct
+from streamrec.catalogue.filters import Filter
 from streamrec.catalogue.table import ItemTable
 from streamrec.config import RankingSettings
 from streamrec.index import VectorIndex
 from streamrec.ranking.nearest import NearestItems
 from streamrec.ranking.reasons import Ranking, Reason, empty_ranking
 from streamrec.ranking.score import similarity
+from streamrec.ranking.search import FilteredSearch
 
 
 class ItemLists:
@@ -29,6 +31,7 @@ class ItemLists:
         campaigns: CampaignBook,
         settings: RankingSettings,
         *,
+        search: FilteredSearch,
         max_searches: int,
     ) -> None:
         self._items = items
@@ -36,6 +39,7 @@ class ItemLists:
         self._neighbours = neighbours
         self._campaigns = campaigns
         self._settings = settings
+        self._search = search
         self._nearest = NearestItems(index, max_searches)
 
     def _allowed(self, now_ms: int, category: str | None = None) -> NDArray[np.bool_]:
@@ -65,16 +69,17 @@ class ItemLists:
         scores = weight * newness(first_seen[rows], int(first_seen.max(initial=0)), self._settings.new_half_life_s)
         return _ranking(rows, scores, Reason.NEW)
 
-    def similar(self, item_ids: Sequence[str], now_ms: int, n: int) -> list[Ranking]:
-        """Return for each item the ``n`` that are nearest in content, those met together with it raised.
+    def similar(self, item_ids: Sequence[str], now_ms: int, n: int, wanted: Filter | None = None) -> list[Ranking]:
+        """Return for each item the ``n`` that are nearest in content and pass the filter, those met together with it raised.
 
         Items without a vector are answered from what was met together; unknown ones with an empty list.
         """
         rows = self._items.find_all(tuple(item_ids))
-        allowed = self._allowed(now_ms)
+        allowed = self._allowed(now_ms) if wanted is None else self._search.allowed(wanted, now_ms)
         seeds = rows.clip(min=0)
         vectors = self._index.vectors(seeds) if len(self._items) else np.zeros((len(rows), self._index.dim), np.float32)
-        near = self._nearest.get(seeds.tolist(), vectors, 2 * n + 10)
+        k = 2 * n + 10
+        near = self._nearest.get(seeds.tolist(), vectors, k) if wanted is None else self._index.search(vectors, k, allowed)[0]
         return [
             empty_ranking() if row < 0 else self._blend(row, vectors[i : i + 1], near[i], allowed, n)
             for i, row in enumerate(rows.tolist())

@@ -10,35 +10,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamrec.errors import ModelError
+from streamrec.index import VectorIndex
 
 
 class QueryVectors:
     """A cache in front of an encoder; at ``max_queries`` the query asked for longest ago is forgotten.
 
-    Its content never shows in an answer, only in its speed: an encoder gives equal texts equal vectors.
+    Its content never shows in an answer, only in its speed: an encoder gives equal texts equal vectors. ``can_encode`` tells
+    whether the vectors that ``index`` answers from are of the encoder's model; while they are not, no query has a vector.
     """
 
-    def __init__(self, encode: Callable[[Sequence[str]], NDArray[Any]] | None, dim: int, max_queries: int) -> None:
+    def __init__(
+        self,
+        encode: Callable[[Sequence[str]], NDArray[Any]] | None,
+        index: VectorIndex,
+        max_queries: int,
+        can_encode: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._encode = encode
-        self._dim = dim
+        self._index = index
+        self._can_encode = can_encode
         self._max = max_queries
         self._vectors: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
 
     def get(self, queries: Sequence[str]) -> list[NDArray[np.float32]]:
-        """Return (1, dim) float32 for each query, (0, dim) for an empty one or where there is no encoder.
+        """Return (1, dim) float32 for each query, (0, dim) for an empty one or where there is no encoder for the index' vectors.
 
         Raises ModelError if the encoder's vectors do not fit the index.
         """
-        nothing = np.empty((0, self._dim), np.float32)
-        if self._encode is None:
+        nothing = np.empty((0, self._index.dim), np.float32)
+        if self._encode is None or not self._can_encode():
             return [nothing] * len(queries)
         known = {query: self._vectors[query] for query in queries if query in self._vectors}
         missing = sorted({query for query in queries if query and query not in known})
         if missing:
             vectors = np.asarray(self._encode(missing), np.float32)
-            if vectors.shape != (len(missing), self._dim):
+            if vectors.shape != (len(missing), self._index.dim):
                 msg = (
-                    f"the encoder gave {vectors.shape} for {len(missing)} queries, the index has dimension {self._dim}; "
+                    f"the encoder gave {vectors.shape} for {len(missing)} queries, the index has dimension {self._index.dim}; "
                     "use one model for items and queries"
                 )
                 raise ModelError(msg)

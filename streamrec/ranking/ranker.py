@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from streamrec.campaigns import CampaignBook
 from streamrec.candidates import Interests, NeighbourTable, Related, from_seeds, interests
 from streamrec.candidates.ordering import best_first, distinct, marks
+from streamrec.catalogue.filters import ANY, Filter
 from streamrec.catalogue.table import ItemTable
 from streamrec.config import ProfileSettings, RankingSettings
+from streamrec.errors import ModelError
 from streamrec.index import VectorIndex
 from streamrec.lists.keys import HOME
-from streamrec.profiles import Profile
+from streamrec.profiles import Profile, plain_query
 from streamrec.ranking.explain import Explanation, explain, explain_unknown
 from streamrec.ranking.item_lists import ItemLists
 from streamrec.ranking.nearest import NearestItems
@@ -24,6 +26,7 @@ from streamrec.ranking.queries import QueryVectors
 from streamrec.ranking.reasons import Ranking, Reason
 from streamrec.ranking.scene import Scene, Scenes
 from streamrec.ranking.score import Scores, combine, similarity
+from streamrec.ranking.search import FilteredSearch
 from streamrec.ranking.select import Limits, Selection, select
 from streamrec.ranking.taste import Hidden, Taste, hidden_from, taste_of
 
@@ -31,6 +34,7 @@ from streamrec.ranking.taste import Hidden, Taste, hidden_from, taste_of
 _CHUNK: Final = 64
 #: Co-visited candidates per visitor; the strongest are kept.
 _MAX_RELATED: Final = 120
+_NOBODY: Final = np.empty(0, np.int32)
 
 Vectors = NDArray[np.float32]
 
@@ -84,6 +88,7 @@ class Ranker:
         encode_queries: Callable[[Sequence[str]], NDArray[Any]] | None = None,
         *,
         profiles: ProfileSettings | None = None,
+        can_encode: Callable[[], bool] = lambda: True,
         max_queries: int = 10_000,
         max_searches: int = 20_000,
     ) -> None:
@@ -93,10 +98,11 @@ class Ranker:
         self.campaigns = campaigns
         self.settings = settings
         self._profiles = profiles or ProfileSettings()
-        self._queries = QueryVectors(encode_queries, index.dim, max_queries)
+        self._queries = QueryVectors(encode_queries, index, max_queries, can_encode)
         self._nearest = NearestItems(index, max_searches)
         self._scenes = Scenes(items, index, neighbours, settings)
-        self._lists = ItemLists(items, index, neighbours, campaigns, settings, max_searches=max_searches)
+        self._search = FilteredSearch(items, index, campaigns)
+        self._lists = ItemLists(items, index, neighbours, campaigns, settings, search=self._search, max_searches=max_searches)
 
     # -- visitors ----------------------------------------------------------------------------------------------------
 
@@ -136,20 +142,27 @@ class Ranker:
         met = distinct(np.concatenate([np.empty(0, np.int32), *(t.rows for t in tastes)]))
         met_vectors = self.index.vectors(met)
         queries = self._queries.get([t.query for t in tastes])
+        n = self.settings.candidates_per_interest
         found: list[Interests] = []
         wanted: list[Vectors] = []
+        filtered: list[tuple[Vectors, NDArray[np.int32]]] = []
         keys: list[int | str] = []
         for taste, query in zip(tastes, queries, strict=True):
             near, vectors = self._interests(taste, met, met_vectors)
             searched = bool(self.settings.weight_search and len(query))
             found.append(near)
+            if searched and taste.wanted is not None:
+                filtered.append((query, self._search.nearest(taste.query, query, taste.wanted, n)))
+                searched = False
+            else:
+                filtered.append((query[:0], _NOBODY))
             wanted.append(np.concatenate([vectors, query]) if searched else vectors)
             keys += [*near.medoids.tolist(), taste.query] if searched else near.medoids.tolist()
-        labels = self._nearest.get(keys, np.concatenate([met_vectors[:0], *wanted]), self.settings.candidates_per_interest)
+        labels = self._nearest.get(keys, np.concatenate([met_vectors[:0], *wanted]), n)
         ends = np.cumsum([len(w) for w in wanted])
         return [
-            Wish(profile, taste, near, w, labels[end - len(w) : end].ravel())
-            for profile, taste, near, w, end in zip(profiles, tastes, found, wanted, ends, strict=True)
+            Wish(profile, taste, near, np.concatenate([w, query]), np.concatenate([labels[end - len(w) : end].ravel(), rows]))
+            for profile, taste, near, w, end, (query, rows) in zip(profiles, tastes, found, wanted, ends, filtered, strict=True)
         ]
 
     def _interests(self, taste: Taste, met: NDArray[np.int32], met_vectors: Vectors) -> tuple[Interests, Vectors]:
@@ -210,6 +223,9 @@ class Ranker:
                 near_row = interests.medoids[nearest].astype(np.int32)
             if len(wish.vectors) > len(interests.medoids):
                 parts[2] = settings.weight_search * wish.taste.query_strength * near[:, -1]
+                if wish.taste.wanted is not None:
+                    # What the visitor ruled out is not what was searched for, however near; other reasons may still speak for it.
+                    parts[2] *= self._search.masks.get(wish.taste.wanted)[rows]
         if len(related.rows):
             places = np.searchsorted(related.rows, rows).clip(max=len(related.rows) - 1)
             has = related.rows[places] == rows
@@ -299,9 +315,28 @@ class Ranker:
         """Return the ``n`` newest items that everybody may see, in a category or in the whole shop."""
         return self._lists.newest(now_ms, n, category)
 
-    def similar(self, item_ids: Sequence[str], now_ms: int, n: int) -> list[Ranking]:
-        """Return alternatives to each item: near in content, and met together with it."""
-        return self._lists.similar(item_ids, now_ms, n)
+    def search(self, query: str | Vectors, now_ms: int, n: int, wanted: Filter = ANY) -> Ranking:
+        """Return the ``n`` items nearest to a text or a (dim,) vector among those that pass the filter and everybody may see.
+
+        The score is the cosine. Fewer than ``n`` only where no more pass and have a vector.
+
+        Raises ModelError for a text that cannot be compared with the vectors served, VectorIndexError for another dimension.
+        """
+        if not isinstance(query, str):
+            return self._search.rank(np.atleast_2d(query), wanted, now_ms, n)
+        text = plain_query(query)
+        [vector] = self._queries.get([text])
+        if len(vector):
+            return self._search.rank(vector, wanted, now_ms, n, text)
+        msg = (
+            "a text cannot be searched for now: it is empty, or the vectors served are not of this worker's encoder; wait until "
+            "its model has rolled through (`model` in the worker's heartbeat), or ask another recommender"
+        )
+        raise ModelError(msg)
+
+    def similar(self, item_ids: Sequence[str], now_ms: int, n: int, wanted: Filter | None = None) -> list[Ranking]:
+        """Return alternatives to each item that pass the filter: near in content, and met together with it."""
+        return self._lists.similar(item_ids, now_ms, n, wanted)
 
     def together(self, item_ids: Sequence[str], now_ms: int, n: int) -> list[Ranking]:
         """Return what others bought with each item or, where nobody bought it yet, met with it."""

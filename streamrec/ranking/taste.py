@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from streamrec.catalogue.filters import Filter
 from streamrec.catalogue.table import ItemTable
 from streamrec.config import ProfileSettings, RankingSettings
 from streamrec.lists.keys import HOME
@@ -17,7 +18,7 @@ _DAY_MS = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Taste:
-    """Distinct items that the visitor met, newest first, and the latest query."""
+    """Distinct items that the visitor met, newest first, and the latest query with its filter."""
 
     #: (m,) int32.
     rows: NDArray[np.int32]
@@ -27,6 +28,8 @@ class Taste:
     #: How much the query still counts, in [0, 1].
     query_strength: float
     segments: frozenset[str]
+    #: None where the query has none.
+    wanted: Filter | None = None
 
 
 def taste_of(
@@ -34,16 +37,18 @@ def taste_of(
 ) -> Taste:
     """Read a profile; on the placement ``cart`` what lies in the cart is what the visitor is after, if anything does."""
     totals: dict[str, float] = {}
-    wanted = profile.in_cart() if placement == "cart" else {}
+    picked = profile.in_cart() if placement == "cart" else {}
     for interaction, weight in zip(profile.recent, weights(profile, profiles).tolist(), strict=True):
-        if not wanted or interaction.item_id in wanted:
+        if not picked or interaction.item_id in picked:
             totals[interaction.item_id] = totals.get(interaction.item_id, 0.0) + weight
     rows = items.find_all(tuple(totals))
     amounts = np.fromiter(totals.values(), np.float64, len(totals))
     known = (rows >= 0) & (amounts > 0)
     rows, amounts = rows[known], amounts[known]
     query, strength = _latest_query(profile, settings)
-    return Taste(rows, amounts / amounts.max(initial=1e-300), query, strength, frozenset(profile.segment()))
+    told = profile.filters.get(query)
+    wanted = Filter.of_search(dict(told)) if told else None
+    return Taste(rows, amounts / amounts.max(initial=1e-300), query, strength, frozenset(profile.segment()), wanted)
 
 
 def _latest_query(profile: Profile, settings: RankingSettings) -> tuple[str, float]:

@@ -1,10 +1,26 @@
 """Keeps every visitor's list true: events make lists, changes of stock, price, catalogue and campaigns repair them."""
 
+from streamrec.recommender.campaign_guard import CampaignGuard
 from streamrec.recommender.fallbacks import Fallbacks
 from streamrec.recommender.knowledge import Changes, Knowledge
+from streamrec.recommender.pin_board import PinBoard
+from streamrec.recommender.questions import Question, read_question
 from streamrec.recommender.recovery import Recovery
 from streamrec.recommender.share import Share, Whole
 from streamrec.recommender.upkeep import Upkeep
 from streamrec.recommender.visits import Visits
 
-__all__ = ["Changes", "Fallbacks", "Knowledge", "Recovery", "Share", "Upkeep", "Visits", "Whole"]
+__all__ = [
+    "CampaignGuard",
+    "Changes",
+    "Fallbacks",
+    "Knowledge",
+    "PinBoard",
+    "Question",
+    "Recovery",
+    "Share",
+    "Upkeep",
+    "Visits",
+    "Whole",
+    "read_question",
+]

@@ -31,6 +31,10 @@ class Shift:
     lowered: Rows
     #: Whether anything weighs more than before, won a slot or came back: it may belong into any list.
     raised: bool
+    #: (n_items,) float32; by how much more everybody's scores are multiplied than before, None where no factor changed.
+    factors: NDArray[np.float32] | None = None
+    #: Lists made later may have been ranked with all of this, in ms.
+    since_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class CampaignWatch:
         self._items = items
         self._seen = [_Seen(np.empty(0, np.float32), np.empty(0, np.bool_), frozenset()) for _ in _KINDS]
         self._excluded: Rows = _NOBODY
+        self._multiplier = np.empty(0, np.float32)
+        self._looked_ms = 0
         self._next_ms = 0
         self._version = -1
         self._relook_ms = 0
@@ -65,15 +71,16 @@ class CampaignWatch:
 
     def look(self, now_ms: int) -> Shift | None:
         """Return what changed, None while no campaign's moment has come and no item moved into or out of one."""
+        since_ms, self._looked_ms = self._looked_ms, now_ms
         if now_ms >= self._next_ms:
-            return self._compare(now_ms)
+            return self._compare(now_ms, since_ms)
         if len(self._book) and self._items.version != self._version and now_ms >= self._relook_ms:
             self._note_items(now_ms)
             hidden = self._hidden(now_ms)
             return Shift(hidden, lowered=_NOBODY, raised=False) if len(hidden) else None
         return None
 
-    def _compare(self, now_ms: int) -> Shift:
+    def _compare(self, now_ms: int, since_ms: int) -> Shift:
         self._book.drop_ended(now_ms)
         following = self._book.next_change_ms(now_ms)
         self._next_ms = _NEVER if following is None else following
@@ -85,7 +92,13 @@ class CampaignWatch:
             lowered.append(less)
             raised |= more
             self._seen[number] = _Seen(effects.multiplier, effects.excluded, frozenset(effects.pins))
-        return Shift(self._hidden(now_ms), np.unique(np.concatenate(lowered)), raised)
+        return Shift(self._hidden(now_ms), np.unique(np.concatenate(lowered)), raised, self._factors(now_ms), since_ms)
+
+    def _factors(self, now_ms: int) -> NDArray[np.float32] | None:
+        now = self._book.effects(now_ms, self._items).multiplier
+        factors: NDArray[np.float32] = now / _grown(self._multiplier, len(now), 1)
+        self._multiplier = now
+        return factors if (factors != 1).any() else None
 
     def _note_items(self, now_ms: int) -> None:
         self._version, self._relook_ms = self._items.version, now_ms + _RELOOK_MS

@@ -61,9 +61,15 @@ class Fallbacks:
         """How many items wait for their lists."""
         return len(self._due)
 
+    @property
+    def due(self) -> Rows:
+        """The items that wait for their lists, latest change last."""
+        return np.fromiter(self._due, np.int32, len(self._due))
+
     def items_changed(self, rows: Rows) -> None:
         """Note that the lists of these items are due: new vectors, or neighbours that changed."""
-        for row in rows.tolist():
+        # After a change of models these are all rows of a large shop; the bound would drop the first of them again.
+        for row in rows[-self._max_backlog :].tolist():
             self._due[row] = None
             self._due.move_to_end(row)
         while len(self._due) > self._max_backlog:

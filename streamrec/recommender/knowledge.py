@@ -15,12 +15,14 @@ from streamrec.candidates import NeighbourTable
 from streamrec.catalogue.store import Fact
 from streamrec.catalogue.table import Change, ItemTable
 from streamrec.config import Settings
+from streamrec.errors import InvalidRequest
 from streamrec.events import Campaign, ItemNeighbours, ItemVector
-from streamrec.index import VectorIndex, VectorReplica, build_index
+from streamrec.index import Generations, VectorIndex, VectorReplica, build_index
 from streamrec.lists.packing import RankedList
 from streamrec.lists.publish import published
 from streamrec.profiles import Profile
 from streamrec.ranking import Ranker, Ranking
+from streamrec.recommender.questions import Question
 
 Rows = NDArray[np.int32]
 #: There is one variant until experiments split visitors.
@@ -48,8 +50,14 @@ class Knowledge:
         encode_queries: Callable[[Sequence[str]], NDArray[Any]] | None = None,
     ) -> None:
         self.items = ItemTable(settings.index.max_items)
-        self.index = index
-        self.replica = VectorReplica(self.items.row, index, model_digest)
+        self.index = Generations(index, lambda dim: build_index(settings.index, dim), model_digest)
+        self.replica = VectorReplica(
+            self.items.row,
+            self.index,
+            model_digest,
+            gone=lambda: self.items.removed,
+            max_missing=settings.index.max_missing,
+        )
         self.neighbours = NeighbourTable(
             self.items,
             popularity_half_life_s=settings.ranking.trending_half_life_s,
@@ -58,9 +66,20 @@ class Knowledge:
         )
         self.campaigns = CampaignBook()
         self.ranker = Ranker(
-            self.items, index, self.neighbours, self.campaigns, settings.ranking, encode_queries, profiles=settings.profiles
+            self.items,
+            self.index,
+            self.neighbours,
+            self.campaigns,
+            settings.ranking,
+            encode_queries,
+            profiles=settings.profiles,
+            # Never a query of one model against vectors of another.
+            can_encode=lambda: self.understands_text,
         )
-        self.digest = config_digest(settings, model_digest)
+        self._settings = settings
+        self._encoder_digest = model_digest
+        self._digest_of = model_digest
+        self._digest = config_digest(settings, model_digest)
         #: Items of a published list, and of what is ranked for it: the rest moves up when something sells out.
         self.list_size = settings.ranking.list_size
         self._ranked_size = settings.ranking.list_size + settings.lists.reserve
@@ -76,6 +95,19 @@ class Knowledge:
         """Return an empty state with the index that the settings name."""
         return cls(settings, build_index(settings.index, dim), model_digest, encode_queries)
 
+    @property
+    def digest(self) -> str:
+        """A short name of what ranks now, the model that is served included; see ``config_digest``."""
+        model = self.index.model or ""
+        if model != self._digest_of:
+            self._digest_of, self._digest = model, config_digest(self._settings, model)
+        return self._digest
+
+    @property
+    def understands_text(self) -> bool:
+        """Whether the vectors served are of this worker's encoder, so that a query's vector may be compared with them."""
+        return self.index.model == self._encoder_digest
+
     def take_facts(self, facts: Sequence[Fact]) -> Changes:
         """Apply catalogue, price and stock facts; what may not be shown leaves the index at once."""
         flags = [(self.items.row(f.item_id), self.items.apply(f.topic, f.item_id, f.payload, f.order)) for f in facts]
@@ -88,10 +120,14 @@ class Knowledge:
         return Changes(gone, back)
 
     def take_vectors(self, messages: Sequence[tuple[str, ItemVector | None]]) -> Rows:
-        """Apply vectors and return the rows that have a new one; the vector of an item that may not be shown waits, blocked."""
-        changed = self.replica.apply(messages).changed
-        self.index.block(changed[~self.items.available[changed]])
-        return changed
+        """Apply vectors and return the rows that have a new one; the vector of an item that may not be shown waits, blocked.
+
+        When another model takes over, from this call on, these are all rows that have a vector.
+        """
+        change = self.replica.apply(messages)
+        touched = np.concatenate([change.changed, change.waiting])
+        self.index.block(touched[~self.items.available[touched]])
+        return change.changed
 
     def take_neighbours(self, messages: Sequence[tuple[str, ItemNeighbours | None]]) -> None:
         """Apply popularity and neighbours."""
@@ -105,6 +141,28 @@ class Knowledge:
     def rank(self, profiles: Sequence[Profile], now_ms: int) -> list[Ranking]:
         """Return what is ranked for each visitor: the published list and a reserve."""
         return self.ranker.rank(profiles, now_ms, k=self._ranked_size)
+
+    def search(self, question: Question, now_ms: int) -> RankedList:
+        """Return what is nearest to the question's query and passes its filter, as a list that storefronts read.
+
+        Raises InvalidRequest without a query, ModelError while texts cannot be compared with the vectors that are served.
+        """
+        if not question.query.strip():
+            raise InvalidRequest("there is no query; say what to search for with q=…")
+        ranking = self.ranker.search(question.query, now_ms, question.n, question.wanted)
+        return self.publish(ranking, now_ms, self.hidden(now_ms), size=question.n)
+
+    def similar(self, item_id: str, question: Question, now_ms: int) -> RankedList:
+        """Return the item's alternatives that pass the question's filter.
+
+        Raises InvalidRequest for an item that nobody knows, or where there is a query beside it.
+        """
+        if question.query:
+            raise InvalidRequest("q has no meaning here; search for words at /search?q=…")
+        if item_id not in self.items:
+            raise InvalidRequest("nobody knows this item; publish it to items.catalog first, or correct the id")
+        [ranking] = self.ranker.similar([item_id], now_ms, question.n, question.wanted)
+        return self.publish(ranking, now_ms, self.hidden(now_ms), size=question.n)
 
     def hidden(self, now_ms: int) -> NDArray[np.bool_]:
         """Return a mask over rows of what nobody may see now: unavailable, or excluded for everybody."""

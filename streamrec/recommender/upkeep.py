@@ -18,10 +18,13 @@ from streamrec.observe import Observer
 from streamrec.ranking import Ranking, empty_ranking
 from streamrec.recommender.campaign_watch import CampaignWatch, Shift
 from streamrec.recommender.knowledge import Changes, Knowledge, Rows
+from streamrec.recommender.overlay import latest_holding, overlaid, pinning
 from streamrec.recommender.share import Share
 
 #: Visitors ranked again per step; small enough that an event never waits long behind it.
 STEP: Final = 16
+#: Lists sorted again at once when a boost or bury starts or ends, those of the visitors who came last.
+_OVERLAID: Final = 10_000
 #: Lists written per round trip.
 _BLOCK: Final = 1000
 
@@ -131,6 +134,14 @@ class Upkeep:
         self._mark(self._matrix.users_holding(shift.lowered))
         # Last, because it may fail, and nobody tells of this shift a second time.
         self._republish(self._matrix.users_holding(shift.hidden))
+        if shift.factors is not None:
+            # All of them are ranked again too; who came last sees the campaign's items move within the list at once.
+            held = np.flatnonzero(shift.factors != 1).astype(np.int32)
+            users = latest_holding(self._matrix, held, shift.since_ms, _OVERLAID)
+            pins = pinning(self._knowledge.campaigns, self._clock.now_ms())
+            explore_every = self._knowledge.ranker.settings.explore_every
+            for moved in overlaid(self._matrix, users, shift.factors, pins, explore_every):
+                self._replace(moved, "overlay")
 
     def _remember(self, gone: Rows) -> None:
         for row in gone.tolist():

@@ -74,6 +74,19 @@ def test_a_merchant_and_a_visitor_by_the_command_line(running: LocalStack) -> No
     verb("publish", "stock", "cup-3", "4")
     until(lambda: "cup-3" in shown("ann"))
 
+    def found(*arguments: str) -> set[str]:
+        return {item["id"] for item in answer(*arguments)["items"]}
+
+    verb("publish", "item", "pot-1", "--title", "Espresso pot", "--category", "pots", "--brand", "A & B", "--price", "20")
+    until(lambda: found("search", "espresso", "--category", "pots", "--brand", "A & B") == {"pot-1"})
+    assert found("search", "espresso cup", "-n", "3") <= {f"cup-{number}" for number in range(1, 6)}
+    assert found("similar", "cup-1", "--price-min", "20") == {"pot-1"}
+    verb("publish", "price", "pot-1", "30")
+    until(lambda: found("search", "espresso", "--price-max", "20") == set())
+    refused = verb("search", "espresso", "--price-min", "9", "--price-max", "1")
+    assert (refused.exit_code, "exchange them" in refused.stderr) == (2, True)
+    verb("publish", "item", "pot-1", "--remove")
+
     assert verb("doctor").exit_code == 0, verb("doctor").stdout
     gone = answer("forget", "ann")
     assert gone["deleted"].keys() == {"profile:{ann}", "rec:{ann}"}

@@ -84,9 +84,14 @@ def test_bad_messages_are_listed_with_their_reasons_and_come_in_once_mended(tmp_
         assert len(_letters(shop)) == expected - len(VALUES) - 1
 
 
-def test_a_vector_of_another_model_is_ignored_and_the_stream_goes_on(tmp_path: Path) -> None:
+def test_a_vector_of_another_model_gives_way_to_ours_and_the_stream_goes_on(tmp_path: Path) -> None:
     with Shop(tmp_path) as shop:
         shop.worker()
         foreign = ItemVector(content_digest="c", model_digest="other", dim=64, vector=b"\x00\x3c" * 64, ts=now_ms())
         shop.publish([(VECTORS, "foreign", encode(foreign, VECTORS)), (CATALOG, "mine", {"title": "mine", "ts": now_ms()})])
-        shop.await_vectors(1)
+
+        def served() -> list[tuple[int, int]]:
+            """Of the worker, how many vectors it serves and whether they are of its encoder."""
+            return [(beat["vectors"], beat["understands_text"]) for beat in shop.heartbeats()]
+
+        await_until(lambda: served() == [(1, 1)], "the vector of our own model, and it alone")

@@ -26,7 +26,13 @@ events: st.SearchStrategy[Event] = st.one_of(
         ts=times,
         event_id=event_ids,
     ),
-    st.builds(Search, query=st.sampled_from(["tea", "red tea", " red  tea ", "  "]), ts=times, event_id=event_ids),
+    st.builds(
+        Search,
+        query=st.sampled_from(["tea", "red tea", " red  tea ", "  "]),
+        ts=times,
+        event_id=event_ids,
+        filters=st.dictionaries(st.sampled_from(["brand", "category", "colour"]), st.sampled_from(["", "x", "y"]), max_size=2),
+    ),
     st.builds(Impressions, item_ids=st.lists(items, min_size=1, max_size=5).map(tuple), ts=times, event_id=event_ids),
 )
 streams = st.lists(events, max_size=40)
@@ -54,6 +60,7 @@ def sizes_are_kept(profile: Profile, limits: ProfileSettings) -> bool:
         and len(profile.bought) <= limits.max_bought
         and len(profile.cart) <= limits.max_cart
         and len(profile.searches) <= limits.max_searches
+        and profile.filters.keys() <= profile.searches.keys()
         and shown <= limits.max_shown
     )
 

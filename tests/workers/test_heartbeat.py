@@ -38,7 +38,9 @@ async def _until(condition: Callable[[], Any]) -> None:
 
 def _heartbeat(client: redis.Redis, *pipelines: FakePipeline, clock: ManualClock | None = None) -> Heartbeat:
     parts = FakeParts(client, clock or ManualClock())
-    roles = [role("recommender", *pipelines, items=12), role("embedder")]
+    recommender = role("recommender", *pipelines, items=12)
+    recommender.words = lambda: {"model": "m1"}
+    roles = [recommender, role("embedder")]
     return Heartbeat(cast("Parts", parts), roles, "http://here:1", Health(roles, [], WebSettings()))
 
 
@@ -60,6 +62,7 @@ async def test_it_says_who_lives_what_it_does_where_it_answers_and_whether_it_is
             "ready": False,
             "lag": 7,
             "items": 12,
+            "model": "m1",
             "at": ManualClock().now_ms(),
         }
         assert 0 < redis_client.ttl(keys.worker(heart.worker_id)) <= keys.HEARTBEAT_TTL_S

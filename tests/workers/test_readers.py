@@ -17,7 +17,7 @@ from streamrec.errors import BrokerUnavailable
 from streamrec.events import topics as t
 from streamrec.local import LocalStack
 from tests.integration.shop import await_until
-from workers.transport.admin import ensure_topics, lag, partitions
+from workers.transport.admin import end_offsets, ensure_topics, identities, lag, partitions
 from workers.transport.batch import RecordBatch
 from workers.transport.group import GroupReader
 from workers.transport.producer import Producer
@@ -186,6 +186,30 @@ def test_a_replica_reads_everything_and_is_ready_when_all_of_it_is_applied(kafka
 def _at_end(reader: ReplicaReader) -> bool:
     """Tell whether the reader has opened and reached the end of every partition."""
     return bool(reader.lag) and not reader._unread
+
+
+def test_a_replica_reads_on_from_where_it_is_told_and_other_partitions_from_their_beginning(
+    kafka: KafkaSettings, undo: ExitStack
+) -> None:
+    """Also where nothing has come since: it is ready at once, and the embedded broker's last batch is not read again."""
+    _publish(kafka, t.PAIRS, [f"old{n}" for n in range(40)])
+    ends = end_offsets(kafka, [t.PAIRS])
+    known = {place: end for place, end in ends.items() if place[1] != 0}
+    reader, delivered = _read(undo, ReplicaReader, kafka, [t.PAIRS], at_once=True, start=known)
+    await_until(reader.ready.is_set, "ready")
+    assert len(delivered.keys) == ends[t.PAIRS, 0]
+    _publish(kafka, t.PAIRS, ["new1", "new2", "new3"])
+    await_until(lambda: {"new1", "new2", "new3"} <= set(delivered.keys), "what came since")
+    assert len(delivered.keys) == ends[t.PAIRS, 0] + 3
+
+
+def test_a_topic_keeps_its_id_and_no_other_has_it(kafka: KafkaSettings) -> None:
+    cluster, ids = identities(kafka, [t.STOCK, t.PRICE])
+    assert cluster
+    assert ids[t.STOCK] != ids[t.PRICE]
+    assert identities(kafka, [t.STOCK]) == (cluster, {t.STOCK: ids[t.STOCK]})
+    with pytest.raises(BrokerUnavailable, match=r"no\.such; run `streamrec topics create`"):
+        identities(kafka, ["no.such"])
 
 
 def test_a_replica_of_empty_topics_is_ready_at_once_and_stays_at_their_end(kafka: KafkaSettings, undo: ExitStack) -> None:

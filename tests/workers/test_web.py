@@ -7,13 +7,17 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
 
 from prometheus_client import CollectorRegistry, generate_latest
 
+from streamrec.catalogue import Filter
 from streamrec.config import WebSettings
+from streamrec.errors import InvalidRequest, ModelError
 from streamrec.ranking import Explanation
 from streamrec.ranking.explain import explain_unknown
+from streamrec.recommender import Question
 from tests.workers.roles import FakePipeline, FakeReader, FakeRunner, behind, role
 from workers.app import App
 from workers.gauges import WorkerGauges
@@ -42,6 +46,16 @@ class View:
         return Answer(200, value, content_type)
 
 
+class Parameters:
+    """A request's parameters as aiohttp gives them."""
+
+    def __init__(self, pairs: tuple[tuple[str, str], ...]) -> None:
+        self.pairs = pairs
+
+    def items(self) -> tuple[tuple[str, str], ...]:
+        return self.pairs
+
+
 @dataclass
 class Pages:
     """Takes pages as an app does and asks them."""
@@ -57,6 +71,10 @@ class Pages:
 
     async def ask(self, path: str, **more: str) -> Answer:
         return await self.handlers[path](View(), None, **more)
+
+    async def find(self, path: str, *parameters: tuple[str, str], **more: str) -> Answer:
+        """Ask with parameters, of which there may be several of one name."""
+        return await self.handlers[path](View(), SimpleNamespace(query=Parameters(parameters)), **more)
 
 
 def _pages(*roles: Role, exposition: Callable[[], bytes] = lambda: b"") -> Pages:
@@ -120,3 +138,44 @@ async def test_why_names_whom_to_ask_where_no_recommender_runs() -> None:
     answer = await _pages(role("a")).ask("/why/{user_id}/{item_id}", user_id="u", item_id="i")
     assert answer.status == 404
     assert "recommender" in answer.body["error"]
+
+
+def _finder(asked: list[Any], error: Exception | None = None) -> Role:
+    """Return a role that answers each search, or fails."""
+
+    def find(*question: Any) -> Future[bytes]:
+        asked.append(question)
+        future: Future[bytes] = Future()
+        future.set_exception(error) if error else future.set_result(b"{}")
+        return future
+
+    found = role("recommender")
+    found.search = found.similar = find
+    return found
+
+
+async def test_a_search_and_its_rules_reach_the_recommender() -> None:
+    asked: list[Any] = []
+    pages = _pages(role("a"), _finder(asked))
+    answer = await pages.find("/search", ("q", "red shoe"), ("brand", "A"), ("brand", "B"), ("price_max", "9.5"), ("n", "3"))
+    assert (answer.status, answer.body, answer.content_type) == (200, b"{}", "application/json")
+    wanted = Filter(brands=frozenset({"A", "B"}), price_max=9.5)
+    await pages.find("/similar/{item_id}", ("quantity_min", "2"), item_id="i")
+    assert asked == [(Question("red shoe", wanted, 3),), ("i", Question("", Filter(quantity_min=2), 10))]
+
+
+async def test_a_wrong_question_is_told_so_and_asked_of_nobody() -> None:
+    asked: list[Any] = []
+    for path, more in (("/search", {}), ("/similar/{item_id}", {"item_id": "i"})):
+        answer = await _pages(_finder(asked)).find(path, ("q", "x"), ("barnd", "A"), **more)
+        assert answer.status == 400
+        assert "use q, n, category" in answer.body["error"]
+    assert asked == []
+
+
+async def test_what_the_recommender_refuses_is_the_askers_and_what_it_cannot_do_now_is_not() -> None:
+    for error, status in ((InvalidRequest("give a query"), 400), (ModelError("wait"), 503)):
+        answer = await _pages(_finder([], error)).find("/search", ("q", "x"))
+        assert (answer.status, answer.body) == (status, {"error": str(error)})
+    answer = await _pages(role("a")).find("/search", ("q", "x"))
+    assert answer.status == 404

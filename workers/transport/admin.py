@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from streamrec.errors import BrokerUnavailable
 from streamrec.events.topics import TOPICS
 from workers.transport.client import common
 from workers.transport.refusal import Refusal, unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from streamrec.config import KafkaSettings
 
@@ -83,7 +84,12 @@ def ensure_topics(
 
 
 def end_offsets(kafka: KafkaSettings, topics: Iterable[str]) -> dict[tuple[str, int], int]:
-    """Return the offset that each partition's next message will get.
+    """Return the offset that each partition's next message will get. Raises BrokerUnavailable."""
+    return {place: end for place, (_, end) in bounds(kafka, topics).items()}
+
+
+def bounds(kafka: KafkaSettings, topics: Iterable[str]) -> dict[tuple[str, int], tuple[int, int]]:
+    """Return each partition's first offset and the one that its next message will get.
 
     Asked of a fetch and not of ListOffsets alone: the embedded broker answers that one with the start of its last batch.
 
@@ -99,10 +105,11 @@ def end_offsets(kafka: KafkaSettings, topics: Iterable[str]) -> dict[tuple[str, 
         "error_cb": refusal,
     }
     reader = Consumer(common(kafka) | settings | {"enable.auto.commit": False, "fetch.wait.max.ms": kafka.fetch_wait_max_ms})
+    firsts: dict[tuple[str, int], int] = {}
     ends: dict[tuple[str, int], int] = {}
     try:
         for place in wanted:
-            place.offset = reader.get_watermark_offsets(place, timeout=TIMEOUT_S)[1]
+            firsts[place.topic, place.partition], place.offset = reader.get_watermark_offsets(place, timeout=TIMEOUT_S)
         reader.assign(wanted)
         while len(ends) < len(wanted):
             message = reader.poll(TIMEOUT_S)
@@ -114,9 +121,27 @@ def end_offsets(kafka: KafkaSettings, topics: Iterable[str]) -> dict[tuple[str, 
     except KafkaException as error:
         raise unavailable(kafka, error.args[0], refusal) from error
     else:
-        return ends
+        return {place: (firsts[place], end) for place, end in ends.items()}
     finally:
         reader.close()
+
+
+def identities(kafka: KafkaSettings, topics: Collection[str]) -> tuple[str, dict[str, str]]:
+    """Return the id of the cluster and of each topic; a topic that is made anew gets another one.
+
+    Brokers older than Apache Kafka 2.8 give all topics one id. Raises BrokerUnavailable.
+    """
+    counts = partitions(kafka)  # waits for a broker that is not there yet, and says why it would not have us
+    if missing := sorted(set(topics) - counts.keys()):
+        raise BrokerUnavailable(f"Kafka at {kafka.bootstrap} {UNSEEN} {', '.join(missing)}; {CREATE}")
+    refusal = Refusal(kafka, silent=True)
+    client = _client(kafka, refusal)
+    try:
+        cluster = client.list_topics(timeout=TIMEOUT_S).cluster_id or ""
+        found = client.describe_topics(TopicCollection(list(topics)), request_timeout=TIMEOUT_S)
+        return cluster, {topic: str(future.result(timeout=2 * TIMEOUT_S).topic_id) for topic, future in found.items()}
+    except KafkaException as error:
+        raise unavailable(kafka, error.args[0], refusal) from error
 
 
 def lag(kafka: KafkaSettings, group: str, topics: Iterable[str]) -> Mapping[tuple[str, int], int]:

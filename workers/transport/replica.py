@@ -12,18 +12,23 @@ from workers.transport.client import LIBRARY_LOG, reader
 from workers.transport.reader import Reader
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from workers.transport.batch import Place, RecordBatch
 
 
 class ReplicaReader(Reader):
-    """Reads all partitions of its topics from their beginning on and stays at their end; commits nothing.
+    """Reads all partitions of its topics and stays at their end; commits nothing.
+
+    A partition is read from the offset in ``start`` on, from its beginning where there is none.
 
     ``ready`` is set once every partition has been read to the end that it had, and all of that has been applied. The end is
     what a fetch says it is: the embedded broker answers the question for the last offset with the start of its last batch.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, start: Mapping[Place, int] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._start_at = dict(start or {})
         self._unread: set[Place] = set()
 
     def _open(self) -> Consumer:
@@ -35,7 +40,7 @@ class ReplicaReader(Reader):
         # A group id is asked for by librdkafka and used for nothing: no subscription, no commits.
         settings = reader(self.kafka, self.group) | {"enable.partition.eof": True}
         consumer = Consumer(settings | {"error_cb": self._refusal}, logger=LIBRARY_LOG)
-        consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for topic, number in sorted(self._unread)])
+        consumer.assign([TopicPartition(*place, self._start_at.get(place, OFFSET_BEGINNING)) for place in sorted(self._unread)])
         return consumer
 
     def _acknowledge(self, batch: RecordBatch) -> None:  # noqa: ARG002 - which batch it was does not matter here

@@ -18,6 +18,7 @@ from streamrec.config import ProfileSettings
 from streamrec.errors import InvalidMessage
 from streamrec.events import CatalogItem, Price, Stock, decode
 from streamrec.lists import keys
+from streamrec.lists.hidden_items import RedisHiddenItems
 from streamrec.lists.item_lists import RedisListStore
 from streamrec.lists.packing import ListItem, RankedList
 from streamrec.lists.redis_visitors import RedisVisitorStore
@@ -90,6 +91,9 @@ class System:
             ranked = RankedList(now_ms, tuple(ListItem(i, 1.0) for i in dict.fromkeys(mine)))
             updates.append(VisitorUpdate(user_id, profile, {keys.HOME: ranked} if truth.visitors[user_id].has_list else {}))
         assert all(RedisVisitorStore(self._client).commit(updates))
+        hiding = RedisHiddenItems(self._client)
+        hiding.take_over()
+        assert hiding.change(sorted(truth.excluded(now_ms)), hide=True)
         shop = RankedList(now_ms, tuple(ListItem(i, 1.0) for i in allowed))
         RedisListStore(self._client).put({keys.trending(): shop, keys.new(): shop}, 60)
 

@@ -46,7 +46,7 @@ class Played:
     def findings(self) -> list[Finding]:
         shelves = look(self.client)
         return [
-            *compare_facts(self.truth, shelves),
+            *compare_facts(self.truth, shelves, LATER),
             *compare_profiles(self.truth, shelves),
             *compare_lists(self.truth, shelves, LATER),
             *compare_letters(self.truth, self.system.letters),

@@ -241,8 +241,16 @@ class FakeParts(Parts):
             raise ConnectionRefusedError(f"nobody listens at {url}")
         return self.pages[url]
 
-    def heartbeat(self, worker_id: str, *roles: str, ready: bool = True, url: str = "http://w:1") -> None:
-        state = {"id": worker_id, "pid": 1, "roles": roles, "url": url, "ready": ready, "at": NOW_MS, "a_number_of_tomorrow": 3}
+    def heartbeat(self, worker_id: str, *roles: str, ready: bool = True, url: str = "http://w:1", **more: int) -> None:
+        state = {
+            "id": worker_id,
+            "pid": 1,
+            "roles": roles,
+            "url": url,
+            "ready": ready,
+            "at": NOW_MS,
+            "a_number_of_tomorrow": 3,
+        } | more
         self.fake_redis.strings[f"streamrec:worker:{worker_id}"] = json.dumps(state).encode()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from streamrec.config import ModelSettings
 from streamrec.roles import ROLES
-from tests.unit.cli.fakes import FakeParts, run
+from tests.unit.cli.fakes import NOW_MS, FakeParts, run
 
 
 @pytest.fixture
@@ -40,6 +40,11 @@ def test_all_is_green_where_all_is_there(parts: FakeParts) -> None:
         "streamrec.recommender is 0",
     ):
         assert part in text
+
+
+def test_the_age_of_a_recommenders_newest_snapshot_is_told(parts: FakeParts) -> None:
+    parts.heartbeat("w-2", "recommender", snapshot_at=NOW_MS - 7 * 60_000)
+    assert "its newest snapshot is 7 min old" in run(parts, "doctor").stdout
 
 
 def test_a_broker_that_is_away_reddens_what_depends_on_it_and_nothing_else(parts: FakeParts) -> None:

@@ -44,6 +44,68 @@ def test_no_list_is_said_and_not_an_empty_table(parts: FakeParts) -> None:
     assert run(parts, "top", "v-1").stdout.startswith("nothing: no list stands")
 
 
+ITEM = {"id": "sku-1", "score": 0.5, "why": "search:cup"}
+FOUND = {"made_at": NOW_MS, "v": 1, "variant": "default", "digest": "d", "items": [ITEM]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path"),
+    [
+        (["search", "red cup"], "/search?q=red+cup&n=10"),
+        (
+            ["search", "cup", "--brand", "A&B", "--brand", "C", "--price-max", "9.5", "-n", "3"],
+            "/search?q=cup&n=3&brand=A%26B&brand=C&price_max=9.5",
+        ),
+        (["similar", "sku 1/2", "--category", "cups", "--seller", "Ann"], "/similar/sku%201%2F2?n=10&category=cups&seller=Ann"),
+        (["similar", "sku-1", "--price-min", "0", "--quantity-min", "2"], "/similar/sku-1?n=10&price_min=0.0&quantity_min=2"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_search_under_rules_asks_a_recommender_and_shows_its_list(parts: FakeParts, arguments: list[str], path: str) -> None:
+    parts.heartbeat("c", "recommender", url="http://c:1/")
+    parts.pages = Sorted({_sorted(f"http://c:1{path}"): (200, json.dumps(FOUND).encode())})
+    parts.fake_redis.hashes["item:{sku-1}"] = {"title": "Cups", "price": "9.5"}
+    result = run(parts, *arguments)
+    assert result.exit_code == 0, result.output
+    assert "Cups" in result.stdout
+    assert "search:cup" in result.stdout
+    assert "from recommender, made 2026-01-01" in result.stdout
+    answer = json.loads(run(parts, *arguments, "--json").stdout)
+    assert (answer["source"], answer["items"]) == ("recommender", [ITEM])
+    assert parts.fake_storefront.asked == []
+
+
+def _sorted(url: str) -> str:
+    path, _, query = url.partition("?")
+    return f"{path}?{'&'.join(sorted(query.split('&')))}"
+
+
+class Sorted(dict[str, tuple[int, bytes]]):
+    """Pages that are found whatever the order of their parameters."""
+
+    def __contains__(self, url: object) -> bool:
+        return super().__contains__(_sorted(str(url)))
+
+    def __getitem__(self, url: str) -> tuple[int, bytes]:
+        return super().__getitem__(_sorted(url))
+
+
+def test_what_a_recommender_refuses_is_told_and_nobody_else_is_asked(parts: FakeParts) -> None:
+    for name in ("a", "b"):
+        parts.heartbeat(name, "recommender", url=f"http://{name}:1")
+    parts.pages["http://a:1/search?q=x&n=10&price_min=9.0&price_max=1.0"] = (400, b'{"error": "exchange them"}')
+    result = run(parts, "search", "x", "--price-min", "9", "--price-max", "1")
+    assert (result.exit_code, result.stderr) == (2, "streamrec: exchange them\n")
+
+
+def test_a_recommender_that_cannot_search_now_leaves_it_to_another(parts: FakeParts) -> None:
+    for name in ("a", "b"):
+        parts.heartbeat(name, "recommender", url=f"http://{name}:1")
+    parts.pages["http://a:1/search?q=x&n=10"] = (503, b'{"error": "wait"}')
+    parts.pages["http://b:1/search?q=x&n=10"] = (200, json.dumps(FOUND | {"items": []}).encode())
+    assert run(parts, "search", "x").stdout.startswith("nothing")
+
+
 EXPLANATION = {
     "shown": False,
     "position": None,

@@ -24,6 +24,8 @@ _NAMES = {
     functions.PRICE,
     functions.CATALOG,
     functions.REMOVE,
+    functions.EXCLUDE,
+    functions.MARK,
     functions.PROGRESS,
     functions.STAMP,
     functions.IDENTITY,

@@ -54,6 +54,18 @@ def test_the_packed_layout_is_what_the_read_side_was_promised() -> None:
     }
 
 
+def test_the_filters_of_a_search_are_remembered_with_it_until_it_is_made_without() -> None:
+    first = Search(query="cup", ts=T0, filters={"brand": "Acme", "price_max": "9", "colour": "red", "category": ""})
+    profile = profile_of(first)
+    assert profile.filters == {"cup": (("brand", "Acme"), ("price_max", "9"))}
+    assert msgspec.msgpack.decode(profile.pack()[8:])["g"] == {"cup": {"brand": "Acme", "price_max": "9"}}
+    assert Profile.unpack(profile.pack()) == profile
+    assert apply(profile, Search(query="cup", ts=T0 + 1), LIMITS)
+    assert profile.filters == {}
+    assert not apply(profile, first, LIMITS)
+    assert profile.filters == {}
+
+
 @pytest.mark.parametrize("damaged", [b"", b"\0" * 8, b"\0" * 8 + b"\x81", b"junk that is no profile", b"\0" * 8 + b"\x80"])
 def test_damaged_bytes_are_an_error_that_says_what_to_do(damaged: bytes) -> None:
     with pytest.raises(ProfileError, match="forget"):

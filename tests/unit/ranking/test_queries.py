@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from streamrec.index import ExactIndex
 from streamrec.ranking.queries import QueryVectors
 
 
@@ -21,7 +22,7 @@ class Encoder:
 
 def test_equal_queries_are_encoded_once() -> None:
     encoder = Encoder()
-    vectors = QueryVectors(encoder, 2, 10)
+    vectors = QueryVectors(encoder, ExactIndex(2), 10)
     answers = vectors.get(["tea", "", "tea", "milk"])
     assert [a.shape for a in answers] == [(1, 2), (0, 2), (1, 2), (1, 2)]
     assert answers[0][0, 0] == 3
@@ -31,7 +32,7 @@ def test_equal_queries_are_encoded_once() -> None:
 
 def test_the_cache_is_bounded_and_forgets_what_was_asked_longest_ago() -> None:
     encoder = Encoder()
-    vectors = QueryVectors(encoder, 2, 2)
+    vectors = QueryVectors(encoder, ExactIndex(2), 2)
     for query in ("a", "b", "a", "c", "a"):
         vectors.get([query])
     assert encoder.asked == ["a", "b", "c"]
@@ -40,4 +41,4 @@ def test_the_cache_is_bounded_and_forgets_what_was_asked_longest_ago() -> None:
 
 
 def test_without_an_encoder_queries_have_no_vector() -> None:
-    assert [a.shape for a in QueryVectors(None, 2, 2).get(["tea"])] == [(0, 2)]
+    assert [a.shape for a in QueryVectors(None, ExactIndex(2), 2).get(["tea"])] == [(0, 2)]

@@ -7,8 +7,10 @@ import pytest
 
 from streamrec.catalogue.store import Fact
 from streamrec.config import ProfileSettings, RankingSettings, Settings
-from streamrec.events import CatalogItem, Stock
+from streamrec.embedding.vectors import pack_vectors
+from streamrec.events import CatalogItem, ItemVector, Search, Stock
 from streamrec.events.topics import CATALOG, STOCK
+from streamrec.lists.keys import HOME
 from streamrec.recommender.knowledge import config_digest
 from tests.unit.recommender.rooms import ENCODER, T0, Room
 
@@ -73,6 +75,34 @@ def test_the_same_campaign_twice_is_no_change() -> None:
     assert not room.knowledge.take_campaigns([("c", campaign, 1)])
     assert room.knowledge.take_campaigns([("c", campaign, 1), ("d", campaign, 2)])
     assert np.flatnonzero(room.knowledge.hidden(T0)).tolist() == [1]
+
+
+def _of_model(item_ids: list[str], model: str, dim: int) -> list[tuple[str, ItemVector | None]]:
+    packed = pack_vectors(np.eye(len(item_ids), dim, dtype=np.float32))
+    made = [ItemVector(content_digest="c", model_digest=model, dim=dim, vector=vector, ts=T0) for vector in packed]
+    return list(zip(item_ids, made, strict=True))
+
+
+def test_another_model_takes_over_at_once_with_the_digest_of_lists_and_text_is_understood_only_by_its_own() -> None:
+    room = Room(3)
+    knowledge, ids = room.knowledge, ["i0", "i1", "i2"]
+    room.visit(("ann", Search(query="red shoe", ts=T0)))
+    assert room.store.lists("ann")[HOME].items[0].why == "search:red shoe"
+    ours = knowledge.digest
+    assert knowledge.digest == config_digest(room.settings, ENCODER.digest)
+    _facts(room, _stock("i1", 0, 1))
+    # What the embedder of tomorrow makes is of no use to us as long as ours has all items.
+    assert len(knowledge.take_vectors(_of_model(ids, "tomorrow", 8))) == 0
+    assert knowledge.digest == ours
+    changed = knowledge.take_vectors(_of_model(["i3"], "tomorrow", 8))
+    assert (changed.tolist(), knowledge.index.dim, knowledge.understands_text) == ([0, 1, 2, 3], 8, False)
+    assert knowledge.digest == config_digest(room.settings, "tomorrow")
+    assert set(knowledge.index.search(np.ones((1, 8), np.float32), 5)[0].ravel().tolist()) == {0, 2, -1}
+    room.visit(("ann", Search(query="blue shoe", ts=T0 + 1)))
+    assert not any(item.why.startswith("search:") for item in room.store.lists("ann")[HOME].items)
+    room.vectors([*ids, "i3"])
+    assert (knowledge.digest, knowledge.index.dim, knowledge.understands_text) == (ours, 16, True)
+    assert _found(room) == {0, 2}
 
 
 @pytest.mark.parametrize(

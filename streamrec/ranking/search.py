@@ -1,0 +1,57 @@
+"""What is nearest to a query among the items that pass a filter."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamrec.campaigns import CampaignBook
+from streamrec.candidates.ordering import best_first
+from streamrec.catalogue.filters import Filter, Mask, Masks
+from streamrec.catalogue.table import ItemTable
+from streamrec.index import VectorIndex
+from streamrec.ranking.reasons import Ranking, Reason
+from streamrec.ranking.score import similarity
+
+#: Answers for visitors' lists that are kept while nothing changes.
+_MAX_FOUND: Final = 1000
+
+
+class FilteredSearch:
+    """Searches the rows that a filter lets through, which the index does as it is cheapest: through its graph or one by one."""
+
+    def __init__(self, items: ItemTable, index: VectorIndex, campaigns: CampaignBook) -> None:
+        self.masks = Masks(items)
+        self._items = items
+        self._index = index
+        self._campaigns = campaigns
+        self._found: dict[tuple[str, Filter, int], NDArray[np.int32]] = {}
+        self._found_of: tuple[int, tuple[int, ...]] = (-1, ())
+
+    def allowed(self, wanted: Filter, now_ms: int) -> Mask:
+        """Return what everybody may find under the filter, (n_items,) bool: not excluded by a campaign either."""
+        allowed: Mask = self.masks.get(wanted) & ~self._campaigns.effects(now_ms, self._items).excluded
+        return allowed
+
+    def rank(self, vector: NDArray[np.float32], wanted: Filter, now_ms: int, n: int, query: str = "") -> Ranking:
+        """Return the ``n`` nearest to a (1, dim) vector, best first; the score is the cosine, equal ones go by the item's id."""
+        labels, _ = self._index.search(vector, n, self.allowed(wanted, now_ms))
+        rows = labels[0][labels[0] >= 0]
+        scores = similarity(self._index.vectors(rows), vector)[:, 0] if len(rows) else np.empty(0)
+        best = best_first(scores, self._items.id_hash[rows])
+        reasons, evidence = np.full(len(best), Reason.SEARCH, np.uint8), np.full(len(best), -1, np.int32)
+        return Ranking(rows[best], scores[best].astype(np.float32), reasons, evidence, query)
+
+    def nearest(self, query: str, vector: NDArray[np.float32], wanted: Filter, n: int) -> NDArray[np.int32]:
+        """Return the ``n`` nearest rows or fewer to a query's (1, dim) vector, for a visitor's list."""
+        state = self._index.version, self.masks.version
+        if state != self._found_of or len(self._found) >= _MAX_FOUND:
+            self._found_of = state
+            self._found.clear()
+        key = query, wanted, n
+        if key not in self._found:
+            labels = self._index.search(vector, n, self.masks.get(wanted))[0][0]
+            self._found[key] = labels[labels >= 0]
+        return self._found[key]

@@ -1,0 +1,73 @@
+"""Boosts and buries laid over what is ranked: scores are multiplied and lists sorted again, long before all can be ranked again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamrec.campaigns import CampaignBook
+from streamrec.lists.matrix import ListMatrix
+from streamrec.ranking import Ranking, Reason
+
+#: Lists sorted in one step, and published in one.
+_BLOCK: Final = 1000
+
+
+def latest_holding(matrix: ListMatrix, item_rows: NDArray[np.int32], since_ms: int, n: int) -> list[str]:
+    """Return the ``n`` visitors put last who hold any of the items in a list made by ``since_ms``, the last first."""
+    holders = set(matrix.users_holding(item_rows))
+    users = (user_id for user_id in reversed(matrix.users()) if user_id in holders and matrix.made_at(user_id) <= since_ms)
+    return [user_id for user_id, _ in zip(users, range(n), strict=False)]
+
+
+def overlaid(
+    matrix: ListMatrix, users: Sequence[str], factors: NDArray[np.float32], pinning: Sequence[int], explore_every: int
+) -> Iterator[list[tuple[str, Ranking]]]:
+    """Multiply these visitors' scores by ``factors`` (n_items,), and yield, in blocks, the lists whose order changed by it.
+
+    Scores are changed in the matrix, the order is not: that is for who publishes. Items that have their place by rule and not
+    by score, pinned by one of the campaigns numbered ``pinning`` or put into every ``explore_every``-th place for being new, keep
+    it. What campaigns bring in from outside the list is not seen here, so each list is to be ranked again all the same.
+    """
+    for start in range(0, len(users), _BLOCK):
+        part = users[start : start + _BLOCK]
+        lines = matrix.lines_of(part)
+        rows, scores, reasons, evidence = matrix.ranked(lines)
+        known = np.where(rows < len(factors), rows, -1)
+        scores *= np.where(known >= 0, factors[known], 1)
+        matrix.rescore(lines, scores)
+        fixed = (rows < 0) | ((reasons == Reason.CAMPAIGN) & np.isin(evidence, pinning))
+        if explore_every:
+            fixed[:, explore_every - 1 :: explore_every] |= reasons[:, explore_every - 1 :: explore_every] == Reason.NEW
+        order = order_of(scores, fixed)
+        moved = np.flatnonzero((order != np.arange(order.shape[1])).any(axis=1)).tolist()
+        yield [(part[n], _sorted(matrix.ranking(int(lines[n])), order[n])) for n in moved]
+
+
+def order_of(scores: NDArray[np.float32], fixed: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return (m, k) which place comes where: best score first, equal ones as they stood, ``fixed`` ones where they were.
+
+    >>> order_of(np.array([[1, 3, 2, 4]], np.float32), np.array([[False, True, False, False]]))
+    array([[3, 1, 2, 0]])
+    """
+    # Both have the fixed places last, in the same order.
+    best = np.argsort(np.where(fixed, np.inf, -scores), axis=1, kind="stable")
+    free = np.argsort(fixed, axis=1, kind="stable")
+    order = np.empty_like(best)
+    np.put_along_axis(order, free, best, axis=1)
+    return order
+
+
+def pinning(book: CampaignBook, now_ms: int) -> list[int]:
+    """Return the numbers of the pins in the book that have not ended."""
+    return [book.number(name) for name, campaign in book.coming(now_ms).items() if campaign.action == "pin"]
+
+
+def _sorted(ranking: Ranking, order: NDArray[np.intp]) -> Ranking:
+    mine = order[: len(ranking)]  # empty places are fixed, behind all others
+    columns = {name: getattr(ranking, name)[mine] for name in ("rows", "scores", "reasons", "evidence")}
+    return replace(ranking, **columns)
