@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -90,12 +91,12 @@ class Building:
             self._await(self.stage.hire(["embedder"]), lambda _: True, "catalogue read by the embedder")
         self._await(self.stage.hire(["aggregator"]), lambda _: True, "neighbours read by the aggregator")
 
-    def rank(self, goods: Goods, spec: GoodsSpec, settings: Settings, files: HistoryFiles) -> None:
+    def rank(self, goods: Goods, spec: GoodsSpec, settings: Settings, files: HistoryFiles, snapshots: Path | None) -> None:
         """Draw the histories and rank each once, in a process whose memory is then gone."""
         clicks = draw_histories(goods.categories(), self.options.distinct, np.random.default_rng(self.options.seed))
         files.write_clicks(clicks)
         with self._timed("histories_ranked", len(clicks)):
-            [steps] = results([Child("ranker", rank_histories, (spec, settings, files))], self.view)
+            [steps] = results([Child("ranker", rank_histories, (spec, settings, files, snapshots))], self.view)
         self.figures["histories_ranked"] |= {name: round(value, 1) for name, value in steps.items()}
 
     def write_visitors(self, files: HistoryFiles) -> None:

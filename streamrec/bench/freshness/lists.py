@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from streamrec.events.topics import CATALOG
 from streamrec.lists.packing import RankedList, pack, unpack
 from streamrec.profiles import Profile, apply
 from streamrec.recommender import Knowledge
+from streamrec.snapshot import SnapshotFolder
+from streamrec.snapshot.files import restore
 
 #: Items taken, and histories ranked, between two words of progress.
 _ITEMS: Final = 5_000
@@ -93,14 +95,17 @@ def profile_of(clicked: list[str], history: int, base_ms: int, settings: Profile
     return profile
 
 
-def rank_histories(shelf: GoodsSpec, settings: Settings, files: HistoryFiles, progress: Progress) -> dict[str, float]:
+def rank_histories(
+    shelf: GoodsSpec, settings: Settings, files: HistoryFiles, snapshots: Path | None, progress: Progress
+) -> dict[str, float]:
     """Rank every history of ``files`` and write the lists there; return seconds by step.
 
-    The knowledge is that of a recommender which has read the whole catalogue, and is gone when this returns.
+    The knowledge is that of a recommender which has read the whole catalogue, and is gone when this returns; ``snapshots`` is the
+    folder where it may have left it. Raises SnapshotError where that is torn.
     """
     began = time.monotonic()
     goods = shelf.open()
-    knowledge = build_knowledge(goods, settings, progress)
+    knowledge = build_knowledge(goods, settings, snapshots, progress)
     built = time.monotonic()
     members = np.full((files.count, settings.ranking.list_size), -1, np.int32)
     files.write_ranked(_ranked(goods, knowledge, settings, files.clicks, members, shelf.base_ms, progress), members)
@@ -131,14 +136,15 @@ def _ranked(  # noqa: PLR0917 - rank_histories names them
         progress("histories ranked", min(start + _RANKED, len(clicks)), len(clicks))
 
 
-def build_knowledge(goods: Goods, settings: Settings, progress: Progress) -> Knowledge:
-    """Return what a recommender knows after it has read the catalogue and its vectors."""
+def build_knowledge(goods: Goods, settings: Settings, snapshots: Path | None, progress: Progress) -> Knowledge:
+    """Return what a recommender knows that has read the catalogue and its vectors: out of its snapshot where there is one."""
     knowledge = Knowledge.build(settings, goods.vectors.shape[1], goods.model_digest)
+    for folder in SnapshotFolder(snapshots).all() if snapshots else ():
+        restore(knowledge, folder)
+        return knowledge
     for start in range(0, len(goods), _ITEMS):
-        numbers = range(start, min(start + _ITEMS, len(goods)))
-        knowledge.take_facts([Fact(CATALOG, goods.item_id(i), goods.message(i), i) for i in numbers])
-        rows = knowledge.items.find_all([goods.item_id(i) for i in numbers])
-        vectors: NDArray[Any] = goods.vectors[start : numbers.stop].astype(np.float32)
-        knowledge.index.upsert(rows, vectors)
-        progress("items indexed to rank by", numbers.stop, len(goods))
+        items = [(i, goods.message(i)) for i in range(start, min(start + _ITEMS, len(goods)))]
+        knowledge.take_facts([Fact(CATALOG, goods.item_id(i), item, i) for i, item in items])
+        knowledge.take_vectors([(goods.item_id(i), goods.vector(i, item)) for i, item in items])
+        progress("items indexed to rank by", start + len(items), len(goods))
     return knowledge

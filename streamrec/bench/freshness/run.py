@@ -55,7 +55,7 @@ def run(options: FreshnessOptions, view: View) -> dict[str, Any]:
     """
     settings = Settings.load()
     workspace = Workspace()
-    snapshots = options.restart and "snapshot" in type(settings).model_fields
+    snapshots = workspace.path / "snapshots" if options.restart else None
     with ExitStack() as undo, view:
         undo.callback(workspace.close)
         spec = GoodsSpec(options.items, SystemClock().now_ms(), options.seed, options.data, options.titles)
@@ -66,7 +66,7 @@ def run(options: FreshnessOptions, view: View) -> dict[str, Any]:
                 broker=options.broker,
                 workers=(),
                 log_dir=options.log_dir,
-                environment=_environment(options, settings, workspace.path / "snapshots" if snapshots else None),
+                environment=_environment(options, settings, snapshots),
             )
         )
         files = HistoryFiles(workspace.path)
@@ -76,7 +76,7 @@ def run(options: FreshnessOptions, view: View) -> dict[str, Any]:
         if snapshots:
             building.start_recommender("from_topics", lists=False)
             building.stop_recommender()
-        building.rank(goods, spec, settings, files)
+        building.rank(goods, spec, settings, files, snapshots)
         building.write_visitors(files)
         building.start_recommender("from_snapshot" if snapshots else "from_topics")
         play = _play(options, settings, place, view, goods, files, undo)
