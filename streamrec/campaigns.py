@@ -161,6 +161,10 @@ class CampaignBook:
         """Return the id of the campaign with this number, empty when it is forgotten."""
         return self._names.get(number, "")
 
+    def number(self, campaign_id: str) -> int:
+        """Return the number of the campaign with this id, -1 when it has none."""
+        return self._numbers.get(campaign_id, -1)
+
     def get(self, campaign_id: str) -> Campaign | None:
         """Return the campaign that stands under an id."""
         entry = self._entries.get(campaign_id)
@@ -185,10 +189,6 @@ class CampaignBook:
     def rows(self, campaign_id: str, items: ItemTable) -> NDArray[np.int32]:
         """Return the rows that match any target of a campaign that is in the book, ascending."""
         return _rows(self._entries[campaign_id], items)
-
-    def number(self, campaign_id: str) -> int:
-        """Return the number of a campaign that is in the book; evidence of reasons speaks of campaigns by it."""
-        return self._entries[campaign_id].number
 
     def pins_of(self, campaign_id: str, items: ItemTable) -> list[Pin]:
         """Return the pins of a campaign that is in the book, best first."""

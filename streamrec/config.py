@@ -141,6 +141,7 @@ class RankingSettings(Section):
     weight_trending: float = Field(0.3, ge=0)
     weight_new: float = Field(0.15, ge=0)
     weight_search: float = Field(1.0, ge=0)
+    weight_discount: float = Field(0.1, ge=0, description="times the share by which the price is below the list price")
     new_half_life_s: float = Field(86_400.0, gt=0)
     shown_penalty: float = Field(0.02, ge=0, description="score lost per impression without a click")
     hide_bought_days: float = Field(30.0, ge=0)

@@ -80,8 +80,9 @@ class Recommender:
             lambda: Knowledge.build(settings, encoder.dim, encoder.digest, lambda texts: encoder.encode(texts, query=True)),
         )
         self.knowledge = self.saved.knowledge
-        self.store = RedisVisitorStore(parts.redis)
-        self.matrix = ListMatrix(settings.lists.max_visitors, settings.ranking.list_size + settings.lists.reserve)
+        self.store = RedisVisitorStore(parts.redis, cluster=settings.redis.cluster)
+        size = settings.ranking.list_size
+        self.matrix = ListMatrix(settings.lists.max_visitors, size + settings.lists.reserve, size)
         shop, vectors = self._replicas()
         after = [shop.reader.ready, vectors.reader.ready]
         # Without the shop's state there is nothing to rank: events wait until the replicas have caught up.
@@ -148,6 +149,7 @@ class Recommender:
         changes = self.knowledge.take_facts(facts)
         if len(changes.gone) or len(changes.back):
             self.fallbacks.shop_changed()
+        if changes:
             self.upkeep.changed(changes)
         told = [(r.key, cast("Campaign | None", r.value), r.offset) for r in records if r.topic == CAMPAIGNS]
         if told and self.knowledge.take_campaigns(told):
@@ -167,8 +169,8 @@ class Recommender:
         self.fallbacks.items_changed(np.concatenate([met[met >= 0], changed]).astype(np.int32))
         self.saved.applied(records)
 
-    def sweep(self) -> None:
-        """Do what time makes due: what readers must see or not; after a rebalance, whose lists are ours; repair."""
+    def sweep(self) -> bool:
+        """Do what time makes due: what readers see; after a rebalance, whose lists are ours; repair. True where more is urgent."""
         self.guard.tick()
         self.pins.tick()
         owned = self.visits_reader.owned
@@ -178,8 +180,9 @@ class Recommender:
         self.recovery.tick()
         # Visitors come first: while their events wait, only the smallest step of repair is done.
         waiting = self.visits_reader.busy
-        self.upkeep.tick(0.0 if waiting else UPKEEP_S)
+        urgent = self.upkeep.tick(0.0 if waiting else UPKEEP_S)
         self.fallbacks.tick(0.0 if waiting else FALLBACKS_S)
+        return urgent
 
     def explain(self, user_id: str, item_id: str) -> Future[Explanation]:
         """Answer why the visitor sees or does not see the item."""

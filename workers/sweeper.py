@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class Sweeper(Service):
-    """Calls ``work`` every ``interval_s`` seconds once every event of ``after`` has happened.
+    """Calls ``work`` every ``interval_s`` seconds once every event of ``after`` has happened, and again at once if it returns True.
 
     A store that is away is waited for; any other error crashes the worker, loudly.
     """
 
     def __init__(
-        self, core: Executor, work: Callable[[], None], interval_s: float, after: Sequence[threading.Event], **kwargs: Any
+        self, core: Executor, work: Callable[[], bool | None], interval_s: float, after: Sequence[threading.Event], **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self._core = core
@@ -40,7 +40,9 @@ class Sweeper(Service):
             if all(event.is_set() for event in self._after):
                 self.busy_since = time.monotonic()
                 try:
-                    await loop.run_in_executor(self._core, self._work)
+                    # What came in meanwhile waits for the same thread, and is done in between.
+                    if await loop.run_in_executor(self._core, self._work):
+                        continue
                 except StoreUnavailable as error:
                     self.log.warning("sweep: %s", error)
                 finally:

@@ -142,14 +142,14 @@ def _around(
 ) -> dict[str, float]:
     rankings = knowledge.rank(profiles, _START_MS)
     hidden = knowledge.hidden(_START_MS)
-    matrix = ListMatrix(len(profiles), settings.ranking.list_size + settings.lists.reserve)
+    matrix = ListMatrix(len(profiles), settings.ranking.list_size + settings.lists.reserve, settings.ranking.list_size)
     users = [str(n) for n in range(len(profiles))]
     names = [item_id for item_id, _ in records]
     steps = [names[start : start + _ITEM_STEP] for start in range(0, len(names), _ITEM_STEP)]
     n = settings.lists.item_list_size
     works: dict[str, tuple[Callable[[], object], int]] = {
         "publish_us": (lambda: _all(knowledge.publish(ranking, _START_MS, hidden) for ranking in rankings), len(profiles)),
-        "matrix_put_us": (lambda: matrix.put(users, rankings, _START_MS), len(profiles)),
+        "matrix_put_us": (lambda: matrix.put(users, rankings, _START_MS, hidden), len(profiles)),
         "neighbours_update_us": (lambda: knowledge.take_neighbours(records), len(records)),
         "similar_us": (lambda: _all(knowledge.ranker.similar(step, _START_MS, n) for step in steps), len(names)),
         "together_us": (lambda: _all(knowledge.ranker.together(step, _START_MS, n) for step in steps), len(names)),

@@ -25,6 +25,7 @@ _COLUMNS: Final[dict[str, tuple[type[np.generic], float]]] = {
     "listed": (np.bool_, False),
     "price": (np.float64, np.nan),
     "list_price": (np.float64, np.nan),
+    "reduction": (np.float32, 0),
     "quantity": (np.int64, -1),
     "category": (np.int32, 0),
     "brand": (np.int32, 0),
@@ -92,6 +93,8 @@ class ItemTable:
         #: Grow with every change of a price, and of a quantity.
         self.price_version = 0
         self.quantity_version = 0
+        #: Grows with every new row and every change of ``first_seen_ms``.
+        self.seen_version = 0
         #: Items that were not taken because the table is full.
         self.refused = 0
 
@@ -120,6 +123,7 @@ class ItemTable:
         self._columns["id_hash"][row] = id_hash(item_id)
         self.version += 1
         self.shown_version += 1
+        self.seen_version += 1
         return row
 
     def find(self, item_id: str) -> int:
@@ -178,6 +182,11 @@ class ItemTable:
     def list_price(self) -> NDArray[np.float64]:
         """The price before reduction, nan where unknown."""
         return self._columns["list_price"][: len(self._ids)]
+
+    @property
+    def reduction(self) -> NDArray[np.float32]:
+        """The share by which the price is below the list price, in [0, 1]; 0 where either is unknown."""
+        return self._columns["reduction"][: len(self._ids)]
 
     @property
     def quantity(self) -> NDArray[np.int64]:
@@ -302,6 +311,7 @@ class ItemTable:
         # As Python's numbers: comparing two pairs by numpy took two thirds of the time of a price.
         old = (prices.item(row), list_prices.item(row))
         prices[row], list_prices[row] = new
+        self._columns["reduction"][row] = reduction(price, list_price)
         if all(map(_same_price, old, new)):
             return 0
         self.price_version += 1
@@ -317,6 +327,7 @@ class ItemTable:
         if item.ts < (first_seen.item(row) or math.inf):
             first_seen[row] = item.ts
             self.shown_version += 1
+            self.seen_version += 1
         if self._newer("catalog", row, item.ts, order):
             changes |= self._describe(row, item)
         return changes | self._list_or_not(row)
@@ -344,6 +355,15 @@ class ItemTable:
 
 def _same_price(one: float, other: float) -> bool:
     return one == other or (math.isnan(one) and math.isnan(other))
+
+
+def reduction(price: float, list_price: float | None) -> float:
+    """Return the share by which a price is below the list price, in [0, 1].
+
+    >>> reduction(7.5, 10.0), reduction(10.0, None), reduction(12.0, 10.0)
+    (0.25, 0.0, 0.0)
+    """
+    return min(max(1 - price / list_price, 0.0), 1.0) if list_price else 0.0
 
 
 def id_hash(item_id: str) -> int:

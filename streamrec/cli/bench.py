@@ -36,9 +36,33 @@ def _flat(values: dict[str, Any], prefix: str = "") -> list[list[Any]]:
 
 
 _bench("embed", "Texts embedded per second by the configured encoder.")
-_bench("index", "Searches per second, recall and churn of the vector index.")
 _bench("lists", "Lists and profiles written and read per second; needs nothing running.")
 _bench("rank", "Milliseconds to rank one visitor by batch size, and microseconds of the work around it.")
+
+
+@bench.command("index")
+@click.option("--items", type=click.IntRange(200), default=20_000, show_default=True, help="Items in each index.")
+@click.option("--queries", type=click.IntRange(10), default=500, show_default=True, help="Queries of each measurement.")
+@click.option("--cycles", type=click.IntRange(0), default=10, show_default=True, help="Rounds of changes; 0: none.")
+@click.option("--tier-items", type=click.IntRange(0), default=0, show_default=True, help="Items of the compact index; 0: left out.")
+@click.option("--peer", "peers", multiple=True, default=("hnswlib", "usearch", "faiss"), help="May be repeated; default: all.")
+@click.option("--no-peers", is_flag=True, help="Measure our index alone.")
+@click.option(
+    "--titles", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Default: ../shared/data, where it is."
+)
+@click.option("--seed", type=int, default=7, show_default=True)
+@json_option
+def index(as_json: bool, no_peers: bool, peers: tuple[str, ...], **choices: Any) -> None:
+    """Recall, latency and memory of the vector index: fresh, while items change, filtered and compact, beside other engines."""
+    from streamrec.bench.index import run
+
+    result = run(**choices, peers=() if no_peers else peers, say=lambda what: click.echo(what, err=True))
+    if as_json:
+        emit(result)
+        return
+    from streamrec.cli.bench_index import show
+
+    show(result)
 
 
 @bench.command("transport")
@@ -72,6 +96,30 @@ def _row(result: dict[str, Any], name: str) -> list[Any]:
     ratio = result["ratios"].get(f"to_{name}")
     measured = [result[measure].get(name) for measure in ("cpu_us", "rss_mb", "messages")]
     return [name, *("-" if value is None else value for value in [result["rates"][name], lowest, highest, ratio, *measured])]
+
+
+@bench.command("rivals")
+@click.option("--items", type=click.IntRange(101), default=100_000, show_default=True, help="Items of the catalogue.")
+@click.option("--users", type=click.IntRange(2), default=100_000, show_default=True, help="Visitors; each has a list of 50.")
+@click.option("--holders", type=click.IntRange(1), help="Lists that hold the item of the flash sale; default: half of them.")
+@click.option("--reads", type=click.IntRange(100), default=5_000, show_default=True, help="Reads per measure.")
+@click.option(
+    "--flips", "flips_per_s", type=click.FloatRange(1), default=2_000, show_default=True, help="Stock changes per second."
+)
+@click.option("--design", "designs", multiple=True, help="Only this one; may be repeated.")
+@click.option("--seed", type=int, default=7, show_default=True)
+@json_option
+def rivals(as_json: bool, designs: tuple[str, ...], **choices: Any) -> None:
+    """Guarded lists beside vector search with a stock filter, and beside one update per list: reads, sold-out, memory."""
+    from streamrec.bench.freshness.rivals import COLUMNS, rows, run
+
+    result = run(**choices, designs=designs, say=lambda what: click.echo(what, err=True))
+    if as_json:
+        emit(result)
+        return
+    table(COLUMNS, rows(result))
+    for name, why in result["missing"].items():
+        click.echo(f"{name}: {why}")
 
 
 bench.add_command(freshness)

@@ -60,8 +60,8 @@ def freshness(as_json: bool, sizes: tuple[int, ...], plots: Path | None, **given
 
     The exit code is 1 if one did.
     """
-    from streamrec.bench.freshness import FreshnessOptions
     from streamrec.bench.freshness.curves import run_sizes
+    from streamrec.bench.freshness.options import FreshnessOptions
     from streamrec.bench.freshness.run import run
 
     if plots and not sizes:

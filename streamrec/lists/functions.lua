@@ -227,6 +227,67 @@ end
 
 redis.register_function('streamrec_replace', replace)
 
+-- The text of a list after edits, which are pairs of args from `at` to before `ends`, in the order of the list: an id and '', that item goes;
+-- an id and an item, it comes in front of that one; '' and an item, it comes last. An id is a JSON string, quotes included. Nothing is
+-- decoded: `{"id":` stands only where an item begins, because inside a string each quote has a backslash before it, and behind a string that
+-- ends in `{` comes a comma or a brace. `head` takes the place of the first `from` - 1 bytes.
+local function edited(text, head, from, args, at, ends)
+  local last, first = #text - 2, string.find(text, '[{"id":', 1, true)
+  local parts, n, kept = {head}, 1, not first and last or first
+  local empty = true
+  for i = at, ends - 1, 2 do
+    local id, item = args[i], args[i + 1]
+    local begins = id ~= '' and string.find(text, '{"id":' .. id .. ',', from, true)
+    if item ~= '' then
+      -- Without what it should stand in front of it comes last.
+      local before = begins or last + 1
+      local whole = string.sub(text, from, before - 1)
+      empty = empty and before <= kept + 1
+      parts[n + 1], parts[n + 2] = whole, item
+      if begins then
+        parts[n + 3], n = ',', n + 3
+      else
+        if not empty then parts[n + 2], parts[n + 3], n = ',', item, n + 3 else n = n + 2 end
+      end
+      from, empty = before, false
+    elseif begins then
+      local behind = string.find(text, '},{"id":', begins, true) or last
+      if begins > kept + 1 and begins > from then
+        -- The comma in front goes too.
+        parts[n + 1] = string.sub(text, from, begins - 2)
+        empty, from = false, behind + 1
+      else
+        parts[n + 1] = string.sub(text, from, begins - 1)
+        from = behind < last and behind + 2 or behind + 1
+        kept = from - 1
+      end
+      n = n + 1
+    end
+  end
+  parts[n + 1] = string.sub(text, from)
+  return table.concat(parts)
+end
+
+-- KEYS: lists. ARGV: their new made_at, then per list: the made_at of the list that is meant, how many edits, the edits. Returns 1 per list,
+-- or 0 when another list or none stands there. The time to live stays.
+local function amend(keys, args)
+  local answers, at, head = {}, 2, '{"made_at":' .. args[1] .. ','
+  for i = 1, #keys do
+    local expected, ends = '{"made_at":' .. args[at] .. ',', at + 2 + 2 * tonumber(args[at + 1])
+    local text = redis.call('GET', keys[i])
+    if text and string.sub(text, 1, #expected) == expected then
+      redis.call('SET', keys[i], edited(text, head, #expected + 1, args, at + 2, ends), 'KEEPTTL')
+      answers[i] = 1
+    else
+      answers[i] = 0
+    end
+    at = ends
+  end
+  return answers
+end
+
+redis.register_function('streamrec_amend', amend)
+
 -- ---- item facts -----------------------------------------------------------------------------------------------------
 
 -- Every fact function: KEYS: the item's hash, soldout. ARGV: item id, ts (not streamrec_remove), order, the fact's own values.

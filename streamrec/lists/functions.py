@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
 import redis
 
+from streamrec.lists.blocks import blocks
 from streamrec.lists.redis_errors import is_retryable, translated, unavailable
 
 LIBRARY: Final = "streamrec"
@@ -16,6 +18,7 @@ TOPK: Final = "streamrec_topk"
 LIST: Final = "streamrec_list"
 COMMIT: Final = "streamrec_commit"
 REPLACE: Final = "streamrec_replace"
+AMEND: Final = "streamrec_amend"
 STOCK: Final = "streamrec_stock"
 PRICE: Final = "streamrec_price"
 CATALOG: Final = "streamrec_catalog"
@@ -27,6 +30,11 @@ STAMP: Final = "streamrec_stamp"
 IDENTITY: Final = "streamrec_identity"
 
 CODE: Final = files("streamrec.lists").joinpath("functions.lua").read_text(encoding="utf-8")
+
+#: Commands of ``stream`` sent at once, and how often that is done before the first answers are waited for.
+_SENT_AT_ONCE: Final = 16
+_AHEAD: Final = 2
+_CLUSTER_BLOCK: Final = 1000
 
 #: One command of a pipeline: its name and arguments.
 Command = tuple[Any, ...]
@@ -91,6 +99,45 @@ def run(client: redis.Redis, commands: Sequence[Command], doing: str) -> list[An
         if isinstance(answer, Exception):
             raise unavailable(doing, answer) if is_retryable(answer) else answer
     return answers
+
+
+def stream(client: redis.Redis, commands: Iterable[Command], doing: str, *, cluster: bool = False) -> Iterator[Any]:
+    """Send commands as they are made, and yield their answers in order: Redis works while the next commands are made.
+
+    For many commands with short answers, which wait in the connection meanwhile. A cluster's are sent block by block. Raises
+    StoreUnavailable; whatever was sent by then may have been done.
+    """
+    if cluster:
+        for block in blocks(commands, _CLUSTER_BLOCK):
+            yield from run(client, block, doing)
+        return
+    with translated(doing):
+        connection: Any = client.connection_pool.get_connection()
+        try:
+            sent: deque[Sequence[Command]] = deque()
+            for block in blocks(commands, _SENT_AT_ONCE):
+                connection.send_packed_command(connection.pack_commands(block))
+                sent.append(block)
+                if len(sent) > _AHEAD:
+                    yield from _answers(client, connection, sent.popleft(), doing)
+            while sent:
+                yield from _answers(client, connection, sent.popleft(), doing)
+        except BaseException:
+            connection.disconnect()  # answers that nobody waits for must not meet the next command
+            raise
+        finally:
+            client.connection_pool.release(connection)
+
+
+def _answers(client: redis.Redis, connection: Any, commands: Sequence[Command], doing: str) -> Iterator[Any]:
+    for command in commands:
+        try:
+            answer = connection.read_response()
+        except redis.ResponseError as error:
+            if not _is_missing(error):
+                raise
+            [answer] = run(client, [command], doing)
+        yield answer
 
 
 def call(client: redis.Redis, command: Command, doing: str) -> Any:

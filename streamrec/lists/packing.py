@@ -66,6 +66,11 @@ def pack(ranked: RankedList) -> bytes:
     return _encoder.encode(_Wire(ranked.made_at, ranked.v, ranked.variant, ranked.digest, ranked.items))
 
 
+def encode_value(value: str | ListItem) -> bytes:
+    """Return an id or an item as it stands in the JSON value of a list."""
+    return _encoder.encode(value)
+
+
 def unpack(value: bytes) -> RankedList:
     """Return the list of a JSON value. Raises InvalidMessage for what is no list of this version."""
     try:

@@ -1,6 +1,8 @@
-"""From what was ranked to what is published."""
+"""From what was ranked to what is published, and back."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +10,12 @@ from numpy.typing import NDArray
 from streamrec.campaigns import CampaignBook
 from streamrec.catalogue.table import ItemTable
 from streamrec.lists.packing import ListItem, RankedList, round_scores
-from streamrec.ranking import Ranking, reason_text
+from streamrec.ranking import Ranking, Reason, reason_text
+
+_CODES: Final = {reason.name.lower(): int(reason) for reason in Reason}
+#: As ints: comparing a code with a member of an enumeration takes most of the time.
+_SEARCH: Final = int(Reason.SEARCH)
+_CAMPAIGN: Final = int(Reason.CAMPAIGN)
 
 
 def published(
@@ -34,3 +41,25 @@ def published(
     codes, evidence = ranking.reasons[kept].tolist(), ranking.evidence[kept].tolist()
     whys = [reason_text(code, of, items, campaigns, ranking.query) for code, of in zip(codes, evidence, strict=True)]
     return RankedList(made_at, tuple(map(ListItem, rows, scores, whys)), variant, digest)
+
+
+def recalled(ranked: RankedList, items: ItemTable, campaigns: CampaignBook) -> Ranking | None:
+    """Return the ranking that a list was published from, as far as the list tells: without what was hidden and without the reserve.
+
+    Publishing it again gives the same list. None for a list that tells of an item or a reason which is not known here.
+    """
+    whys = [item.why.partition(":") for item in ranked.items]
+    rows = items.find_all(ranked.ids())
+    reasons = [_CODES.get(name, -1) for name, _, _ in whys]
+    if min(reasons, default=0) < 0 or rows.min(initial=0) < 0 or len(set(ranked.ids())) < len(rows):
+        return None
+    evidence = [_evidence(reason, of, items, campaigns) for reason, (_, _, of) in zip(reasons, whys, strict=True)]
+    query = next((of for reason, (_, _, of) in zip(reasons, whys, strict=True) if reason == _SEARCH), "")
+    scores = np.array([item.score for item in ranked.items], np.float32)
+    return Ranking(rows, scores, np.array(reasons, np.uint8), np.array(evidence, np.int32), query)
+
+
+def _evidence(reason: int, of: str, items: ItemTable, campaigns: CampaignBook) -> int:
+    if not of or reason == _SEARCH:
+        return -1
+    return campaigns.number(of) if reason == _CAMPAIGN else items.find(of)

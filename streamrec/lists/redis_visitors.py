@@ -3,27 +3,44 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import redis
 
 from streamrec.lists import functions, keys
-from streamrec.lists.functions import Command, fcall, run
-from streamrec.lists.packing import HEAD_BYTES, pack, read_made_at
+from streamrec.lists.blocks import blocks
+from streamrec.lists.functions import Command, fcall, run, stream
+from streamrec.lists.packing import HEAD_BYTES, RankedList, encode_value, pack, read_made_at, unpack_or_none
 from streamrec.lists.redis_errors import translated
-from streamrec.lists.visitors import REVISION_BYTES, Forgotten, Replacement, VisitorUpdate, read_revision, unpack_profile
+from streamrec.lists.visitors import (
+    REVISION_BYTES,
+    Amendment,
+    Forgotten,
+    Replacement,
+    VisitorUpdate,
+    read_revision,
+    unpack_profile,
+)
 from streamrec.profiles import Profile
 
 #: How many keys one SCAN step looks at: some ms of Redis' time, and a million keys in a few hundred round trips.
 _SCAN_COUNT: Final = 2000
+#: Visitors looked at in one step of adoption: a few ms of the worker's time.
+_ADOPTED: Final = 256
+#: Lists amended by one call: it keeps every reader waiting for about 1 ms.
+_AMENDED: Final = 64
 
 
 class RedisVisitorStore:
-    """Profiles and lists in Redis; one round trip per call, atomic per visitor. All keys of a visitor share a cluster slot."""
+    """Profiles and lists in Redis; one round trip per call, atomic per visitor. All keys of a visitor share a cluster slot.
 
-    def __init__(self, client: redis.Redis, *, ttl_s: int = keys.VISITOR_TTL_S) -> None:
+    With ``cluster=True`` two visitors' lists lie on different servers, so that each is amended by a call of its own.
+    """
+
+    def __init__(self, client: redis.Redis, *, ttl_s: int = keys.VISITOR_TTL_S, cluster: bool = False) -> None:
         self._client = client
+        self._cluster = cluster
         self._ttl_s = ttl_s
 
     def load(self, user_ids: Sequence[str]) -> list[Profile]:
@@ -58,6 +75,16 @@ class RedisVisitorStore:
         ]
         return [bool(answer) for answer in run(self._client, commands, "replacing lists")]
 
+    def amend_lists(self, amendments: Iterable[Amendment], made_at: int) -> list[bool]:
+        """Edit lists that stand, keeping their time to live; the next are made while Redis edits those that were sent."""
+        commands = (_amend_command(block, made_at) for block in blocks(amendments, 1 if self._cluster else _AMENDED))
+        answers = stream(self._client, commands, "amending lists", cluster=self._cluster)
+        return [bool(one) for answer in answers for one in answer]
+
+    def home_lists(self, user_ids: Sequence[str]) -> list[RankedList | None]:
+        """Return the home lists that stand."""
+        return [unpack_or_none(v) for v in run(self._client, [("GET", keys.rec(user_id)) for user_id in user_ids], "reading lists")]
+
     def made_at(self, user_ids: Sequence[str]) -> list[int]:
         """Return when the home lists that stand were made."""
         commands = [("GETRANGE", keys.rec(user_id), 0, HEAD_BYTES - 1) for user_id in user_ids]
@@ -84,23 +111,24 @@ class RedisVisitorStore:
         there = run(self._client, [("EXISTS", name) for name in names], "forgetting a visitor")
         return [name for name, exists in zip(names, there, strict=True) if exists]
 
-    def adopt(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, int]]:
-        """Yield the visitors that ``wanted`` accepts and have a home list, and when it was made, a SCAN step at a time."""
-        block: list[str] = []
-        for name in self._scan("rec:{*}"):
-            user_id = name[len("rec:{") : -1]
-            if wanted(user_id):
-                block.append(user_id)
-            if len(block) >= _SCAN_COUNT:
-                yield from self._standing(block)
-                block = []
-        yield from self._standing(block)
-
-    def _standing(self, user_ids: Sequence[str]) -> Iterator[tuple[str, int]]:
-        return ((user_id, made_at) for user_id, made_at in zip(user_ids, self.made_at(user_ids), strict=True) if made_at)
+    def adopt(self, wanted: Callable[[str], bool]) -> Iterator[list[tuple[str, int]]]:
+        """Yield the visitors that ``wanted`` accepts and have a home list, and when it was made, some hundred keys at a time."""
+        for names in blocks(self._scan("rec:{*}"), _ADOPTED):
+            user_ids = [user_id for name in names if wanted(user_id := name[len("rec:{") : -1])]
+            yield [(user_id, at) for user_id, at in zip(user_ids, self.made_at(user_ids), strict=True) if at]
 
     def _scan(self, pattern: str) -> Iterator[str]:
         with translated(f"looking for {pattern}"):
             found: Any = self._client.scan_iter(match=pattern, count=_SCAN_COUNT)
             for name in found:
                 yield name.decode()
+
+
+def _amend_command(amendments: Sequence[Amendment], made_at: int) -> Command:
+    args: list[Any] = [made_at]
+    for one in amendments:
+        args += (one.made_at, len(one.edits))
+        for item_id, item in one.edits:
+            args.append(encode_value(item_id) if item_id else b"")
+            args.append(b"" if item is None else encode_value(item))
+    return fcall(functions.AMEND, [keys.rec(one.user_id) for one in amendments], *args)

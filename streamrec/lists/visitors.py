@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from streamrec.errors import ProfileError
 from streamrec.lists import keys
-from streamrec.lists.packing import RankedList, pack, read_made_at, unpack_or_none
+from streamrec.lists.blocks import blocks
+from streamrec.lists.packing import ListItem, RankedList, pack, read_made_at, unpack_or_none
 from streamrec.profiles import Profile
 
 #: The packed profile starts with its revision.
 REVISION_BYTES: Final = 8
+#: Visitors that ``adopt`` yields at a time.
+_BLOCK: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,21 @@ class Replacement:
     placement: str
     made_at: int
     ranked: RankedList
+
+
+class Edit(NamedTuple):
+    """A step from a list to another: ``item`` comes in front of the item of that id, '' at the end; without one that item goes."""
+
+    id: str
+    item: ListItem | None = None
+
+
+class Amendment(NamedTuple):
+    """Edits of the home list that was made at ``made_at``, in the order of that list. Hundreds of thousands are made at a time."""
+
+    user_id: str
+    made_at: int
+    edits: Sequence[Edit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +84,18 @@ class VisitorStore(Protocol):
         """
         ...
 
+    def amend_lists(self, amendments: Iterable[Amendment], made_at: int) -> list[bool]:
+        """Edit each home list if the one that is meant still stands, keeping its time to live; it is then one of ``made_at``.
+
+        False: it does not. What goes and is not there is gone; what comes in front of an item that is not there comes last. The
+        amendments may be made while they are sent.
+        """
+        ...
+
+    def home_lists(self, user_ids: Sequence[str]) -> list[RankedList | None]:
+        """Return the home lists that stand, None where there is none or it cannot be read."""
+        ...
+
     def made_at(self, user_ids: Sequence[str]) -> list[int]:
         """Return for each visitor when the home list that stands was made, in ms; 0 where none stands."""
         ...
@@ -74,11 +104,11 @@ class VisitorStore(Protocol):
         """Delete the profile and every list of a visitor and look whether anything is left."""
         ...
 
-    def adopt(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, int]]:
-        """Yield the visitors that ``wanted`` accepts and have a home list, and when it was made, in ms.
+    def adopt(self, wanted: Callable[[str], bool]) -> Iterator[list[tuple[str, int]]]:
+        """Yield the visitors that ``wanted`` accepts and have a home list, and when it was made, in ms; block by block.
 
-        For a worker that took over their partition. A list that is written meanwhile may be yielded in its old or its new form,
-        or twice.
+        For a worker that took over their partition, which may do other work between two blocks: each costs some ms at most, and may
+        be empty. A list that is written meanwhile may be yielded in its old or its new form, or twice.
         """
         ...
 
@@ -127,6 +157,20 @@ class MemoryVisitorStore:
         mine[one.placement] = pack(one.ranked)
         return True
 
+    def amend_lists(self, amendments: Iterable[Amendment], made_at: int) -> list[bool]:
+        """Edit lists that stand."""
+        return [self._amend(one, made_at) for one in amendments]
+
+    def _amend(self, one: Amendment, made_at: int) -> bool:
+        [stands] = self.home_lists([one.user_id])
+        if stands is None:
+            return False
+        return self._replace(Replacement(one.user_id, keys.HOME, one.made_at, amended(stands, one.edits, made_at)))
+
+    def home_lists(self, user_ids: Sequence[str]) -> list[RankedList | None]:
+        """Return the home lists that stand."""
+        return [unpack_or_none(self._lists.get(user_id, {}).get(keys.HOME)) for user_id in user_ids]
+
     def made_at(self, user_ids: Sequence[str]) -> list[int]:
         """Return when the home lists that stand were made."""
         return [read_made_at(self._lists.get(user_id, {}).get(keys.HOME, b"")) for user_id in user_ids]
@@ -137,15 +181,28 @@ class MemoryVisitorStore:
         deleted = {keys.profile(user_id): len(profile)} if profile is not None else {}
         return Forgotten(deleted | {keys.rec(user_id, placement): len(value) for placement, value in lists.items()}, ())
 
-    def adopt(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, int]]:
+    def adopt(self, wanted: Callable[[str], bool]) -> Iterator[list[tuple[str, int]]]:
         """Yield the visitors that ``wanted`` accepts and have a home list, and when it was made."""
         users = [user_id for user_id in self._lists if wanted(user_id)]
-        yield from ((user_id, made_at) for user_id, made_at in zip(users, self.made_at(users), strict=True) if made_at)
+        for block in blocks(users, _BLOCK):
+            yield [(user_id, made_at) for user_id, made_at in zip(block, self.made_at(block), strict=True) if made_at]
 
     def lists(self, user_id: str) -> dict[str, RankedList]:
         """Return the visitor's lists by placement."""
         found = {placement: unpack_or_none(value) for placement, value in self._lists.get(user_id, {}).items()}
         return {placement: ranked for placement, ranked in found.items() if ranked is not None}
+
+
+def amended(ranked: RankedList, edits: Iterable[Edit], made_at: int) -> RankedList:
+    """Return a list after edits, as one of ``made_at``: what every store's ``amend_lists`` must come to."""
+    items = list(ranked.items)
+    for item_id, item in edits:
+        place = next((n for n, one in enumerate(items) if one.id == item_id), len(items))
+        if item is None:
+            del items[place : place + 1]
+        else:
+            items.insert(place, item)
+    return RankedList(made_at, tuple(items), ranked.variant, ranked.digest)
 
 
 def read_revision(profile: Profile) -> bytes:

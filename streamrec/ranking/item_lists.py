@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from streamrec.campaigns import CampaignBook
 from streamrec.candidates import NeighbourTable, Related, fresh, from_seeds, newness, popularity, trending
+from streamrec.candidates.leaders import Leaders
 from streamrec.candidates.ordering import best_first, distinct
 from streamrec.catalogue.filters import Filter
 from streamrec.catalogue.table import ItemTable
@@ -16,7 +17,7 @@ from streamrec.config import RankingSettings
 from streamrec.index import VectorIndex
 from streamrec.ranking.nearest import NearestItems
 from streamrec.ranking.reasons import Ranking, Reason, empty_ranking
-from streamrec.ranking.score import similarity
+from streamrec.ranking.score import cosines
 from streamrec.ranking.search import FilteredSearch
 
 
@@ -41,31 +42,48 @@ class ItemLists:
         self._settings = settings
         self._search = search
         self._nearest = NearestItems(index, max_searches)
+        self._popular, self._newest_items = Leaders(), Leaders(nothing=0)
 
-    def _allowed(self, now_ms: int, category: str | None = None) -> NDArray[np.bool_]:
+    def _allowed(self, now_ms: int) -> NDArray[np.bool_]:
         allowed: NDArray[np.bool_] = self._items.available & ~self._campaigns.effects(now_ms, self._items).excluded
-        return allowed if category is None else allowed & (self._items.category == self._items.categories.find(category))
+        return allowed
+
+    def _within(self, category: str) -> NDArray[np.intp]:
+        return np.flatnonzero(self._items.category == self._items.categories.find(category))
+
+    def _most_popular(self, allowed: NDArray[np.bool_], n: int, category: str | None) -> NDArray[np.int32]:
+        values, hashes = self._neighbours.log_popularity(), self._items.id_hash
+        if category is None:
+            return self._popular.first(values, hashes, allowed, n, (self._neighbours.version, len(values)))
+        rows = self._within(category)
+        return rows[trending(values[rows], allowed[rows], hashes[rows], n)].astype(np.int32)
+
+    def _newest_of(self, allowed: NDArray[np.bool_], n: int, category: str | None) -> NDArray[np.int32]:
+        values, hashes = self._items.first_seen_ms, self._items.id_hash
+        if category is None:
+            return self._newest_items.first(values, hashes, allowed, n, self._items.seen_version)
+        rows = self._within(category)
+        return rows[fresh(values[rows], allowed[rows], hashes[rows], n)].astype(np.int32)
 
     def trending(self, now_ms: int, n: int, category: str | None = None) -> Ranking:
         """Return the most popular items, best first, filled up with the newest where few are popular."""
-        allowed = self._allowed(now_ms, category)
+        allowed = self._allowed(now_ms)
         log_popularity = self._neighbours.log_popularity()
-        rows = trending(log_popularity, allowed, self._items.id_hash, n)
+        rows = self._most_popular(allowed, n, category)
         scores = popularity(log_popularity, rows, float(log_popularity.max(initial=-np.inf)))
         popular = _ranking(rows, scores, Reason.TRENDING)
         if len(rows) == n:
             return popular
-        allowed = allowed.copy()
         allowed[rows] = False
-        return _joined(popular, self._newest(allowed, n - len(rows), weight=0.0))
+        return _joined(popular, self._newest(allowed, n - len(rows), category, weight=0.0))
 
     def newest(self, now_ms: int, n: int, category: str | None = None) -> Ranking:
         """Return the newest items, newest first."""
-        return self._newest(self._allowed(now_ms, category), n)
+        return self._newest(self._allowed(now_ms), n, category)
 
-    def _newest(self, allowed: NDArray[np.bool_], n: int, weight: float = 1.0) -> Ranking:
+    def _newest(self, allowed: NDArray[np.bool_], n: int, category: str | None, weight: float = 1.0) -> Ranking:
         first_seen = self._items.first_seen_ms
-        rows = fresh(first_seen, allowed, self._items.id_hash, n)
+        rows = self._newest_of(allowed, n, category)
         scores = weight * newness(first_seen[rows], int(first_seen.max(initial=0)), self._settings.new_half_life_s)
         return _ranking(rows, scores, Reason.NEW)
 
@@ -89,7 +107,7 @@ class ItemLists:
         met = self._related(row, bought=False)
         rows = distinct(np.concatenate([near[near >= 0] if vector.any() else near[:0], met.rows]))
         rows = rows[allowed[rows] & (rows != row)]
-        content = similarity(self._index.vectors(rows), vector)[:, 0] if len(rows) else np.empty(0)
+        content = cosines(self._index.similarity(rows, vector))[:, 0] if len(rows) else np.empty(0)
         # Half the weight of content: what is met together is often a complement, not an alternative.
         together = np.zeros(len(rows))
         if len(met.rows) and len(rows):

@@ -25,7 +25,7 @@ from streamrec.ranking.nearest import NearestItems
 from streamrec.ranking.queries import QueryVectors
 from streamrec.ranking.reasons import Ranking, Reason
 from streamrec.ranking.scene import Scene, Scenes
-from streamrec.ranking.score import Scores, combine, similarity
+from streamrec.ranking.score import PARTS, Scores, combine, cosines
 from streamrec.ranking.search import FilteredSearch
 from streamrec.ranking.select import Limits, Selection, select
 from streamrec.ranking.taste import Hidden, Taste, hidden_from, taste_of
@@ -210,7 +210,7 @@ class Ranker:
 
     def _score(self, wish: Wish, scene: Scene, related: Related, rows: NDArray[np.int32]) -> tuple[Scores, NDArray[np.int32]]:
         settings, n, interests = self.settings, len(rows), wish.interests
-        parts = np.zeros((5, n))
+        parts = np.zeros((len(PARTS), n))
         near_row = np.full(n, -1, np.int32)
         near_because = np.full(n, -1, np.int32)
         if len(wish.vectors):
@@ -233,6 +233,7 @@ class Ranker:
             near_because[has] = related.because[places[has]]
         parts[3] = settings.weight_trending * scene.popularity(rows)
         parts[4] = settings.weight_new * scene.newness(rows)
+        parts[5] = settings.weight_discount * self.items.reduction[rows]
         scores = combine(parts, self._penalty(wish.profile, rows), scene.effects.multiplier[rows].astype(np.float64))
         evidence = np.full(n, -1, np.int32)
         for reason, because in (
@@ -250,8 +251,8 @@ class Ranker:
         """
         near = np.empty((len(rows), len(queries)))
         common = marks(rows, scene.common)
-        near[common] = similarity(scene.vectors, queries)
-        near[~common] = similarity(self.index.vectors(rows[~common]), queries)
+        near[common] = cosines(scene.vectors @ queries.T)
+        near[~common] = cosines(self.index.similarity(rows[~common], queries))
         return near
 
     def _penalty(self, profile: Profile, rows: NDArray[np.int32]) -> NDArray[np.float64]:

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamrec.campaigns import Effects
-from streamrec.candidates import NeighbourTable, fresh, newness, popularity, trending
+from streamrec.candidates import NeighbourTable, newness, popularity
+from streamrec.candidates.leaders import Leaders
 from streamrec.candidates.ordering import distinct, top
 from streamrec.catalogue.table import ItemTable
 from streamrec.config import RankingSettings
@@ -21,19 +22,20 @@ _NEW_FOR_HALF_LIVES = 7
 class Shelf:
     """What may be shown, and what of it is new: the part of a scene that visitors' events do not change.
 
-    ``allowed`` is (n_items,) bool: available and not excluded by a campaign.
+    ``allowed`` is (n_items,) bool: available and not excluded by a campaign. ``newest`` are the leaders by first sight.
     """
 
-    def __init__(self, items: ItemTable, effects: Effects, settings: RankingSettings) -> None:
+    def __init__(self, items: ItemTable, effects: Effects, settings: RankingSettings, newest: Leaders) -> None:
         self.effects = effects
         self.allowed: NDArray[np.bool_] = items.available & ~effects.excluded
         self.hashes = items.id_hash
         self.first_seen = items.first_seen_ms
         self._half_life_s = settings.new_half_life_s
-        self._newest = int(self.first_seen.max(initial=0))
-        since = max(1, self._newest - int(_NEW_FOR_HALF_LIVES * self._half_life_s * 1000))
         n = settings.candidates_per_interest
-        self.fresh = np.sort(fresh(self.first_seen, self.allowed, self.hashes, n, since_ms=since))
+        rows = newest.first(self.first_seen, self.hashes, self.allowed, n, items.seen_version)
+        self._newest = int(newest.greatest())
+        since = self._newest - int(_NEW_FOR_HALF_LIVES * self._half_life_s * 1000)
+        self.fresh = np.sort(rows[self.first_seen[rows] >= since])
 
     def newness(self, rows: NDArray[np.int32]) -> NDArray[np.float64]:
         """Return the newness of ``rows`` in [0, 1]; 0 where the catalogue never had the item."""
@@ -44,16 +46,19 @@ class Shelf:
 class Scene:
     """Popular, new and boosted items that may be shown, and the measures that scores are relative to."""
 
-    def __init__(self, shelf: Shelf, index: VectorIndex, neighbours: NeighbourTable, settings: RankingSettings) -> None:
+    def __init__(
+        self, shelf: Shelf, index: VectorIndex, neighbours: NeighbourTable, settings: RankingSettings, popular: Leaders
+    ) -> None:
         self._shelf = shelf
         self.effects = shelf.effects
         self.allowed = shelf.allowed
         self.fresh = shelf.fresh
         self.newness = shelf.newness
         self._log_popularity = neighbours.log_popularity()
-        self._greatest = float(self._log_popularity.max(initial=-np.inf))
         n = settings.candidates_per_interest
-        self.trending = trending(self._log_popularity, self.allowed, shelf.hashes, n)
+        state = (neighbours.version, len(self._log_popularity))
+        self.trending = popular.first(self._log_popularity, shelf.hashes, self.allowed, n, state)
+        self._greatest = popular.greatest()
         boosted = self.effects.boosted_rows
         boosted = boosted[self.allowed[boosted]]
         # A boost of a whole category brings its most popular items in; nearer ones come by the visitor's own interests.
@@ -88,8 +93,8 @@ class Scene:
 class Scenes:
     """The scenes of the present state; what did not change since the last batch is not computed again.
 
-    The shelf takes a millisecond at 100,000 items and changes with the catalogue and campaigns only; the rest changes with
-    whatever visitors do.
+    The shelf changes with the catalogue, the stock and campaigns only; the rest changes with whatever visitors do. Neither looks
+    through all items for the newest and the most popular: those are kept as leaders, of whom the ones that may be shown are taken.
     """
 
     def __init__(self, items: ItemTable, index: VectorIndex, neighbours: NeighbourTable, settings: RankingSettings) -> None:
@@ -97,6 +102,7 @@ class Scenes:
         self._index = index
         self._neighbours = neighbours
         self._settings = settings
+        self._newest, self._popular = Leaders(nothing=0), Leaders()
         #: By the identity of the effects; what is kept holds them, so it is not given to others.
         self._shelves: dict[int, Shelf] = {}
         self._scenes: dict[int, Scene] = {}
@@ -110,8 +116,8 @@ class Scenes:
         if scene is None:
             shelf = self._shelves.get(id(effects))
             if shelf is None:
-                shelf = self._shelves[id(effects)] = Shelf(self._items, effects, self._settings)
-            scene = self._scenes[id(effects)] = Scene(shelf, self._index, self._neighbours, self._settings)
+                shelf = self._shelves[id(effects)] = Shelf(self._items, effects, self._settings, self._newest)
+            scene = self._scenes[id(effects)] = Scene(shelf, self._index, self._neighbours, self._settings, self._popular)
         return scene
 
     def _forget_old(self) -> None:

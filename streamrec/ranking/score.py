@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamrec.ranking.reasons import Reason
 
 #: The parts of a score, in the order of ``Scores.parts``; a tie between reasons is decided by it.
-PARTS: Final = (Reason.CONTENT, Reason.TOGETHER, Reason.SEARCH, Reason.TRENDING, Reason.NEW)
+PARTS: Final = (Reason.CONTENT, Reason.TOGETHER, Reason.SEARCH, Reason.TRENDING, Reason.NEW, Reason.PRICE)
 #: Parts below this speak for nothing: newness never quite reaches 0.
 _NEGLIGIBLE: Final = 1e-6
 
@@ -44,10 +44,9 @@ def combine(parts: NDArray[np.float64], penalty: NDArray[np.float64], multiplier
     return Scores(parts, penalty, multiplier, total, reasons)
 
 
-def similarity(vectors: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the cosine of (c, dim) with (i, dim) L2-normalised vectors, negative ones as 0; (c, i) float64.
+def cosines(products: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return inner products of L2-normalised vectors as cosines for scoring, negative ones as 0; float64.
 
     Rounded to 1e-5: the last bits of a float32 product depend on the shape of the batch, and equal items must tie exactly.
     """
-    rounded = (vectors @ others.T).astype(np.float64).round(5)
-    return rounded.clip(min=0.0)
+    return products.astype(np.float64).round(5).clip(min=0.0)

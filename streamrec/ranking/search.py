@@ -13,7 +13,7 @@ from streamrec.catalogue.filters import Filter, Mask, Masks
 from streamrec.catalogue.table import ItemTable
 from streamrec.index import VectorIndex
 from streamrec.ranking.reasons import Ranking, Reason
-from streamrec.ranking.score import similarity
+from streamrec.ranking.score import cosines
 
 #: Answers for visitors' lists that are kept while nothing changes.
 _MAX_FOUND: Final = 1000
@@ -39,7 +39,7 @@ class FilteredSearch:
         """Return the ``n`` nearest to a (1, dim) vector, best first; the score is the cosine, equal ones go by the item's id."""
         labels, _ = self._index.search(vector, n, self.allowed(wanted, now_ms))
         rows = labels[0][labels[0] >= 0]
-        scores = similarity(self._index.vectors(rows), vector)[:, 0] if len(rows) else np.empty(0)
+        scores = cosines(self._index.similarity(rows, vector))[:, 0] if len(rows) else np.empty(0)
         best = best_first(scores, self._items.id_hash[rows])
         reasons, evidence = np.full(len(best), Reason.SEARCH, np.uint8), np.full(len(best), -1, np.int32)
         return Ranking(rows[best], scores[best].astype(np.float32), reasons, evidence, query)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final, Self
 
@@ -21,10 +22,14 @@ from streamrec.index import Generations, VectorIndex, VectorReplica, build_index
 from streamrec.lists.packing import RankedList
 from streamrec.lists.publish import published
 from streamrec.profiles import Profile
-from streamrec.ranking import Ranker, Ranking
+from streamrec.ranking import Ranker, Ranking, Reason
 from streamrec.recommender.questions import Question
 
 Rows = NDArray[np.int32]
+#: A reduction that changes by less moves no item noticeably.
+_NOTICEABLE: Final = 0.05
+#: Moments of campaigns that are remembered.
+_MAX_MOMENTS: Final = 10_000
 #: There is one variant until experiments split visitors.
 VARIANT: Final = "default"
 
@@ -37,6 +42,11 @@ class Changes:
     gone: Rows
     #: May be shown again.
     back: Rows
+    #: Reduced by a noticeable share more or less than when they were last here.
+    repriced: Rows = field(default_factory=lambda: np.empty(0, np.int32))
+
+    def __bool__(self) -> bool:
+        return bool(len(self.gone) or len(self.back) or len(self.repriced))
 
 
 class Knowledge:
@@ -80,6 +90,14 @@ class Knowledge:
         self._encoder_digest = model_digest
         self._digest_of = model_digest
         self._digest = config_digest(settings, model_digest)
+        self._weighs_prices = settings.ranking.weight_discount > 0
+        #: The reduction of each row when ``Changes`` last told of it.
+        self._reduction_told = np.empty(0, np.float32)
+        nothing = np.empty(0, np.bool_)
+        #: What the mask of hidden rows was made for and from, and the mask.
+        self._hidden_for: tuple[tuple[int, int], NDArray[np.bool_], NDArray[np.bool_]] = ((-1, -1), nothing, nothing)
+        #: When campaigns were announced, begin and end, ascending; of too many the last.
+        self._moments: list[int] = []
         #: Items of a published list, and of what is ranked for it: the rest moves up when something sells out.
         self.list_size = settings.ranking.list_size
         self._ranked_size = settings.ranking.list_size + settings.lists.reserve
@@ -110,14 +128,26 @@ class Knowledge:
 
     def take_facts(self, facts: Sequence[Fact]) -> Changes:
         """Apply catalogue, price and stock facts; what may not be shown leaves the index at once."""
-        flags = [(self.items.row(f.item_id), self.items.apply(f.topic, f.item_id, f.payload, f.order)) for f in facts]
-        touched = {row for row, change in flags if change & (Change.BECAME_AVAILABLE | Change.BECAME_UNAVAILABLE)}
-        rows = np.array(sorted(touched), np.int32)
+        flags = [(f.item_id, self.items.apply(f.topic, f.item_id, f.payload, f.order)) for f in facts]
+        touched = {item_id for item_id, change in flags if change & (Change.BECAME_AVAILABLE | Change.BECAME_UNAVAILABLE)}
+        rows = np.sort(self.items.find_all(tuple(touched)))
         available = self.items.available[rows]
         gone, back = rows[~available], rows[available]
         self.index.block(gone)
         self.index.unblock(back)
-        return Changes(gone, back)
+        priced = [item_id for item_id, change in flags if change & Change.PRICE] if self._weighs_prices else []
+        return Changes(gone, back, self._repriced(priced))
+
+    def _repriced(self, item_ids: Sequence[str]) -> Rows:
+        rows: Rows = np.unique(self.items.find_all(tuple(item_ids)))
+        told, now = self._reduction_told, self.items.reduction
+        if len(rows) and int(rows[-1]) >= len(told):
+            told = np.zeros(2 * len(now), np.float32)
+            told[: len(self._reduction_told)] = self._reduction_told
+            self._reduction_told = told
+        moved: Rows = rows[np.abs(now[rows] - told[rows]) >= _NOTICEABLE]
+        told[moved] = now[moved]
+        return moved
 
     def take_vectors(self, messages: Sequence[tuple[str, ItemVector | None]]) -> Rows:
         """Apply vectors and return the rows that have a new one; the vector of an item that may not be shown waits, blocked.
@@ -136,7 +166,23 @@ class Knowledge:
 
     def take_campaigns(self, messages: Sequence[tuple[str, Campaign | None, int]]) -> bool:
         """Apply (campaign id, campaign or None, order); True when anything changed."""
+        for _, campaign, _ in messages:
+            if campaign is not None:
+                for moment in (campaign.ts, campaign.starts_at, campaign.ends_at):
+                    insort(self._moments, moment)
+        del self._moments[:-_MAX_MOMENTS]
         return any([self.campaigns.update(*message) for message in messages])  # noqa: C419 - every message is to be applied
+
+    def campaigns_stand(self, ranking: Ranking, made_at: int, now_ms: int) -> bool:
+        """Tell whether the campaigns of now are those that a list of ``made_at`` was ranked under, as far as can be told.
+
+        None was announced, began or ended since, and each that the list names is running.
+        """
+        past = bisect_right(self._moments, now_ms)
+        if past and self._moments[past - 1] > made_at:
+            return False
+        named = set(ranking.evidence[ranking.reasons == Reason.CAMPAIGN].tolist())
+        return not named or named <= {self.campaigns.number(name) for name in self.campaigns.active(now_ms)}
 
     def rank(self, profiles: Sequence[Profile], now_ms: int) -> list[Ranking]:
         """Return what is ranked for each visitor: the published list and a reserve."""
@@ -165,8 +211,13 @@ class Knowledge:
         return self.publish(ranking, now_ms, self.hidden(now_ms), size=question.n)
 
     def hidden(self, now_ms: int) -> NDArray[np.bool_]:
-        """Return a mask over rows of what nobody may see now: unavailable, or excluded for everybody."""
-        return ~self.items.available | self.campaigns.effects(now_ms, self.items).excluded
+        """Return a mask over rows of what nobody may see now: unavailable, or excluded for everybody; not to be written to."""
+        excluded = self.campaigns.effects(now_ms, self.items).excluded
+        state = (self.items.shown_version, id(excluded))
+        if self._hidden_for[0] != state:
+            # The mask is kept with what it was made from: an identity is given to another array only once its first owner is gone.
+            self._hidden_for = (state, excluded, ~self.items.available | excluded)
+        return self._hidden_for[2]
 
     def publish(self, ranking: Ranking, now_ms: int, hidden: NDArray[np.bool_], *, size: int | None = None) -> RankedList:
         """Return the list as storefronts read it: what was ranked, less what is ``hidden`` (see there).

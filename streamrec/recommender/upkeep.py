@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamrec.clock import Clock
 from streamrec.errors import StoreUnavailable
+from streamrec.lists.edits import Lines, ListEdits
 from streamrec.lists.keys import HOME
 from streamrec.lists.matrix import ListMatrix
 from streamrec.lists.visitors import Replacement, VisitorStore
@@ -18,23 +20,33 @@ from streamrec.observe import Observer
 from streamrec.ranking import Ranking, empty_ranking
 from streamrec.recommender.campaign_watch import CampaignWatch, Shift
 from streamrec.recommender.knowledge import Changes, Knowledge, Rows
+from streamrec.recommender.line_queue import LineQueue
 from streamrec.recommender.overlay import latest_holding, overlaid, pinning
+from streamrec.recommender.repairs import amendments, recall
 from streamrec.recommender.share import Share
 
 #: Visitors ranked again per step; small enough that an event never waits long behind it.
 STEP: Final = 16
 #: Lists sorted again at once when a boost or bury starts or ends, those of the visitors who came last.
 _OVERLAID: Final = 10_000
-#: Lists written per round trip.
-_BLOCK: Final = 1000
+#: Lists repaired per call of the store.
+_BLOCK: Final = 8192
+#: Lists repaired with the change itself, some 0.2 s of them; more are repaired at the next ticks, which lets events in between.
+AT_ONCE: Final = 2 * _BLOCK
+#: Lists ranked again per second for the sake of prices: less than a third of what ranking in the background can do.
+REPRICED_PER_S: Final = 100
+#: A tick repairs for so long even while events wait: what sold out must be out of a hundred thousand lists within two seconds.
+_URGENT_S: Final = 0.1
 
 
 class Upkeep:
     """Keeps published lists equal to what is ranked, less what nobody may see.
 
-    More is ranked than is published, so a sold-out item leaves every list, and the next one moves up, by publishing the lists that
-    hold it again: nothing is ranked for that. It stays in the ranked list in memory, so a restock publishes it again as fast.
-    Ranked again, in the background (``tick``), are lists that ran short, lists that a campaign can touch, and lists taken over.
+    More is ranked than is published, so a sold-out item leaves every list, and the next one moves up, by edits of the lists that
+    hold it: nothing is ranked for that. It stays in the ranked list in memory, so a restock puts it back as fast.
+    Lists taken over are known as they stand, so they are repaired at once; what else was ranked for them is not known.
+    Ranked again, in the background (``tick``), are lists that ran short, lists that a campaign can touch, and lists taken over that
+    somebody ranked otherwise than this worker would.
     Visitors whose list held a sold-out item are remembered, because their list may be ranked anew before it comes back.
     """
 
@@ -59,10 +71,17 @@ class Upkeep:
         self._max_waiting_items = max_waiting_items
         self._max_waiting_visitors = max_waiting_visitors
         self._watch = CampaignWatch(knowledge.campaigns, knowledge.items)
-        #: Row of a sold-out item -> visitors whose lists held it.
-        self._waiting: OrderedDict[int, list[str]] = OrderedDict()
-        #: Visitors to rank again, most urgent last; at most twice as many as the matrix holds.
-        self._dirty: OrderedDict[str, None] = OrderedDict()
+        #: Row of a sold-out item -> lines of the visitors whose lists held it.
+        self._waiting: OrderedDict[int, Lines] = OrderedDict()
+        #: Lines of lists to edit, as they wait longest, and of visitors to rank again.
+        self._broken = LineQueue()
+        self._dirty = LineQueue()
+        #: Rows whose reduction changed, at most as many as there are items, lines of lists that hold some, and when to look again.
+        self._repriced: set[int] = set()
+        self._cheaper = LineQueue()
+        self._reprice_at_ms = 0
+        #: What is left to look through of the store's lists, None when nothing is.
+        self._adoption: Iterator[list[tuple[str, int]]] | None = None
         #: Visitors of whom the store did not say whether it wrote their lists; some of the matrix's, so as bounded as it.
         self._in_doubt: set[str] = set()
 
@@ -72,20 +91,24 @@ class Upkeep:
         return len(self._dirty)
 
     def changed(self, changes: Changes) -> None:
-        """Repair the lists that hold what went or came back.
+        """Repair the lists that hold what went or came back; where they are more than ``AT_ONCE``, the rest at the next ticks.
 
+        Lists that hold what is reduced otherwise than before are ranked again in the background, ``REPRICED_PER_S`` of them.
         Raises StoreUnavailable; what was not repaired is then due at the next tick.
         """
-        holders = dict.fromkeys(self._matrix.users_holding(np.concatenate([changes.gone, changes.back])))
-        self._remember(changes.gone)
-        waiting = [user_id for row in changes.back.tolist() for user_id in self._waiting.pop(row, ())]
+        self._repriced.update(self._matrix.held(changes.repriced).tolist())
+        lines, rows = self._matrix.places_holding(np.concatenate([changes.gone, changes.back]))
+        holders = np.unique(lines)
+        self._remember(changes.gone, lines, rows)
+        waiting = [self._waiting.pop(row) for row in changes.back.tolist() if row in self._waiting]
         # Their lists were ranked while it was gone. They had it before, so they get it back now and not in the background.
-        missing = [user_id for user_id in dict.fromkeys(waiting) if user_id not in holders]
+        missing = _without(waiting, holders)
         if not self._watch.pinned.isdisjoint(changes.back.tolist()):
-            self._mark(self._matrix.users())  # its slot is in everybody's list, also in those that never held it
+            self._mark_lines(self._matrix.lines())  # its slot is in everybody's list, also in those that never held it
         # Marked before anything is tried: the facts are applied, so nobody tells of this change a second time.
-        self._mark(missing)
-        self._republish(holders)
+        self._mark_lines(missing)
+        self._broken.append(holders)
+        self._repair(AT_ONCE)
         self._rank_again(missing[:STEP])
 
     def campaigns_changed(self) -> None:
@@ -94,38 +117,39 @@ class Upkeep:
 
     def refresh(self, users: Iterable[str]) -> None:
         """Rank the lists of these visitors again, in the background; those that are not known here are left alone."""
-        self._mark(user_id for user_id in users if user_id in self._matrix)
+        self._mark(users)
 
-    def adopt(self) -> int:
-        """Agree with the store on whose lists are this worker's, after a rebalance or when the store lost data.
+    def adopt(self) -> None:
+        """Begin to agree with the store on whose lists are this worker's, after a rebalance or when the store lost data.
 
-        Known are the lists of its visitors that stand there, as they stand; those that were not known so are ranked again, and
-        counted in the result. A visitor who is another's now is dropped: what is remembered of them grows old. So is one whose list
-        is gone, and not written back from memory: they may be forgotten by now. Their next event, or a rebuild, brings them back.
-
-        Raises StoreUnavailable; repeating is safe.
+        The next ticks look through the store. Known are then the lists of this worker's visitors, as they stand. A visitor who is
+        another's now is dropped: what is remembered of them grows old. So is one whose list is gone, and not written back from
+        memory: they may be forgotten by now. Their next event, or a rebuild, brings them back.
         """
-        found, standing = 0, set()
-        for user_id, made_at in self._store.adopt(self._share.has_visitor):
-            standing.add(user_id)
-            found += self._follow(user_id, made_at)
-        self._drop(user_id for user_id in self._matrix.users() if user_id not in standing)
-        self._in_doubt.clear()
-        return found
+        self._matrix.begin_round()
+        self._adoption = self._store.adopt(self._share.has_visitor)
 
-    def tick(self, budget_s: float) -> None:
-        """Do what is due: campaigns that start or end now, and lists to rank again until about ``budget_s`` seconds are over.
+    def tick(self, budget_s: float) -> bool:
+        """Do what is due until about ``budget_s`` seconds are over; True where lists are left that hold what they must not.
 
-        However small the budget, one step is done: under steady traffic repair goes on too.
+        That is: campaigns that start or end now, lists to repair, lists to take over, and visitors to rank again. However small the
+        budget, one step of each is done: under steady traffic repair goes on too. Raises StoreUnavailable; repeating is safe.
         """
         shift = self._watch.look(self._clock.now_ms())
         if shift is not None:
             self._shifted(shift)
-        deadline = time.monotonic() + budget_s
-        while self._dirty:
-            self._rank_again([self._dirty.popitem()[0] for _ in range(min(STEP, len(self._dirty)))])
-            if time.monotonic() >= deadline:
-                return
+        begun = time.monotonic()
+        while len(self._broken):
+            self._repair(_BLOCK)
+            if time.monotonic() >= begun + max(_URGENT_S, budget_s):
+                return True
+        self._adopt_until(begun + budget_s)
+        self._reprice()
+        while len(self._dirty):
+            self._rank_again(self._dirty.take(STEP))
+            if time.monotonic() >= begun + budget_s:
+                break
+        return len(self._broken) > 0
 
     def _shifted(self, shift: Shift) -> None:
         if shift.raised:
@@ -141,101 +165,196 @@ class Upkeep:
             pins = pinning(self._knowledge.campaigns, self._clock.now_ms())
             explore_every = self._knowledge.ranker.settings.explore_every
             for moved in overlaid(self._matrix, users, shift.factors, pins, explore_every):
-                self._replace(moved, "overlay")
+                self._replace([user_id for user_id, _ in moved], [ranking for _, ranking in moved], "overlay")
 
-    def _remember(self, gone: Rows) -> None:
-        for row in gone.tolist():
-            holders = self._matrix.users_holding([row])
-            if holders:
-                self._waiting[row] = holders[: self._max_waiting_visitors]
+    def _reprice(self) -> None:
+        """Let lists that hold repriced items wait to be ranked again, as many as are due after this time."""
+        now_ms = self._clock.now_ms()
+        if now_ms < self._reprice_at_ms or not (self._repriced or len(self._cheaper)):
+            return
+        self._reprice_at_ms = now_ms + 1000
+        if self._repriced:
+            self._cheaper.append(self._matrix.lines_holding(self._repriced))
+            self._repriced.clear()
+        self._dirty.append(self._cheaper.take(REPRICED_PER_S))
+
+    # -- who waits ---------------------------------------------------------------------------------------------------
+
+    def _remember(self, gone: Rows, lines: Lines, rows: NDArray[np.int32]) -> None:
+        """Note of which visitors the lists held each item: ``lines`` that hold ``rows``."""
+        order = np.argsort(rows, kind="stable")
+        starts, ends = (np.searchsorted(rows[order], gone, side=side).tolist() for side in ("left", "right"))
+        for row, start, end in zip(gone.tolist(), starts, ends, strict=True):
+            if end > start:
+                self._waiting[row] = lines[order[start : min(end, start + self._max_waiting_visitors)]]
                 self._waiting.move_to_end(row)
         while len(self._waiting) > self._max_waiting_items:
             self._waiting.popitem(last=False)
 
     def _mark(self, users: Iterable[str]) -> None:
-        for user_id in users:
-            self._dirty[user_id] = None
-            self._dirty.move_to_end(user_id)
-        if len(self._dirty) > 2 * len(self._matrix):
-            self._dirty = OrderedDict.fromkeys(user_id for user_id in self._dirty if user_id in self._matrix)
+        self._mark_lines(self._matrix.lines_of(users))
+
+    def _mark_lines(self, lines: Lines) -> None:
+        """Have visitors ranked again, the last of the lines first, before all that wait already."""
+        self._dirty.mark(lines)
 
     def _drop(self, users: Iterable[str]) -> None:
-        for user_id in users:
-            self._matrix.drop([user_id])
-            self._dirty.pop(user_id, None)
+        users = list(users)
+        lines = self._matrix.lines_of(users)
+        self._dirty.discard(lines)
+        self._broken.discard(lines)
+        self._cheaper.discard(lines)
+        self._matrix.drop(users)
 
-    def _follow(self, user_id: str, made_at: int) -> bool:
-        """Know the visitor's list that stands; one that is not ours is to be ranked again."""
-        if self._matrix.made_at(user_id) == made_at:
-            return False
-        self._matrix.put([user_id], [empty_ranking()], made_at)
-        self._mark([user_id])
-        return True
+    # -- repair ------------------------------------------------------------------------------------------------------
 
     def _republish(self, users: Iterable[str]) -> None:
-        held = [(user_id, ranking) for user_id in users if (ranking := self._matrix.get(user_id)) is not None]
-        for start in range(0, len(held), _BLOCK):
+        """Repair the lists of these visitors, with the change itself or, where they are many, at the next ticks."""
+        self._broken.append(self._matrix.lines_of(users))
+        self._repair(AT_ONCE)
+
+    def _repair(self, n: int) -> None:
+        """Repair lists that wait for it, about ``n`` at most."""
+        while n > 0 and len(self._broken):
+            lines = self._broken.take(min(n, _BLOCK))
+            n -= len(lines)
             try:
-                self._mark(self._replace(held[start : start + _BLOCK], "repair"))
+                self._settle_doubts()
+                self._amend(self._matrix.used(lines))
             except Exception:
-                self._mark(user_id for user_id, _ in held[start:])
+                self._broken.mark(lines)
                 raise
 
-    def _rank_again(self, users: Sequence[str]) -> None:
+    def _amend(self, lines: Lines) -> None:
+        now_ms = self._clock.now_ms()
+        made: list[ListEdits] = []
+        edits = amendments(self._knowledge, self._matrix, lines, self._knowledge.hidden(now_ms), made)
+        try:
+            answers = self._store.amend_lists(edits, now_ms)
+        except StoreUnavailable:
+            self._in_doubt.update(self._matrix.user(line) for part in made for line in part.lines.tolist())
+            raise
+        refused: list[Lines] = []
+        for part in made:
+            done = np.array(answers[: len(part.lines)], np.bool_)
+            del answers[: len(part.lines)]
+            self._amended(part, done, now_ms)
+            refused.append(part.lines[~done])
+            self._observer.count("lists_pushed", "repair", int(done.sum()))
+        # Forgotten, expired, or written by another worker, whose list is newer than what we hold.
+        self._outrun([self._matrix.user(line) for part in refused for line in part.tolist()])
+
+    def _amended(self, edits: ListEdits, done: NDArray[np.bool_], now_ms: int) -> None:
+        lines, shown = edits.lines[done], edits.shown[done]
+        self._matrix.publish(lines, shown, now_ms)
+        short = shown.sum(axis=1) < np.minimum(edits.ranked[done], self._knowledge.list_size)
+        self._mark_lines(lines[short])
+
+    # -- others' lists -----------------------------------------------------------------------------------------------
+
+    def _adopt_until(self, deadline: float) -> None:
+        while self._adoption is not None:
+            try:
+                block = next(self._adoption, None)
+                self._know(block or [])
+                self._repair(_BLOCK)
+            except Exception:
+                self.adopt()  # what a walk through the store missed once it does not come by again
+                raise
+            if block is None:
+                self._adoption = None
+                self._drop(self._matrix.unseen())
+            if time.monotonic() >= deadline:
+                return
+
+    def _know(self, standing: Sequence[tuple[str, int]]) -> None:
+        """Know the lists that stand; ``standing`` says whose, and when each was made."""
+        for user_id, _ in standing:
+            self._matrix.see(user_id)
+        self._follow([user_id for user_id, made_at in standing if self._matrix.made_at(user_id) != made_at])
+
+    def _follow(self, users: Sequence[str]) -> None:
+        """Know the lists of these visitors as they stand, and mend them; a visitor whose list is gone is dropped."""
         if not users:
             return
-        for user_id in users:
-            self._dirty.pop(user_id, None)
+        lists = self._store.home_lists(users)
+        unread = [user_id for user_id, ranked in zip(users, lists, strict=True) if ranked is None]
+        made_at = dict(zip(unread, self._store.made_at(unread), strict=True)) if unread else {}
+        self._drop(user_id for user_id in unread if not made_at[user_id])
+        again: list[str] = []
+        known: list[tuple[str, Ranking, int]] = []
+        for user_id, ranked in zip(users, lists, strict=True):
+            at = made_at.get(user_id, 0) if ranked is None else ranked.made_at
+            if not at:
+                continue
+            ranking, stays = (
+                (empty_ranking(), False)
+                if ranked is None
+                else recall(self._knowledge, self._matrix, user_id, ranked, self._clock.now_ms())
+            )
+            if ranking is not None:
+                known.append((user_id, ranking, at))
+            if not stays:
+                again.append(user_id)
+            self._in_doubt.discard(user_id)
+        self._matrix.put([user for user, _, _ in known], [ranking for _, ranking, _ in known], [at for _, _, at in known])
+        self._dirty.append(self._matrix.lines_of(again))
+        self._broken.append(self._matrix.lines_of(users))
+
+    def _outrun(self, users: Sequence[str]) -> None:
+        """Follow the newer lists of these visitors if they are ours: their last owner wrote them late, and keeps them no more."""
+        ours = {user_id for user_id in users if self._share.has_visitor(user_id)}
+        self._drop(user_id for user_id in users if user_id not in ours)
+        self._follow([user_id for user_id in users if user_id in ours])
+
+    def _settle_doubts(self) -> None:
+        """Look which lists stand where a write was not answered: our own must not pass for another worker's."""
+        if self._in_doubt:
+            doubted, self._in_doubt = self._in_doubt, set()
+            try:
+                self._follow([user_id for user_id in doubted if user_id in self._matrix and self._share.has_visitor(user_id)])
+            except Exception:
+                self._in_doubt |= doubted
+                raise
+
+    # -- ranking again -----------------------------------------------------------------------------------------------
+
+    def _rank_again(self, lines: Lines) -> None:
+        lines = self._matrix.used(lines)
+        self._dirty.discard(lines)
+        if not len(lines):
+            return
+        users = [self._matrix.user(line) for line in lines.tolist()]
         try:
+            self._settle_doubts()
+            users = [user_id for user_id in users if user_id in self._matrix]
             rankings = self._knowledge.rank(self._store.load(users), self._clock.now_ms())
-            self._replace(list(zip(users, rankings, strict=True)), "refresh")
+            self._replace(users, rankings)
         except Exception:
             self._mark(users)
             raise
 
-    def _settle_doubts(self) -> None:
-        """Look which lists stand where a write was not answered: our own must not pass for another worker's."""
-        if not self._in_doubt:
-            return
-        doubted = [user_id for user_id in self._in_doubt if self._share.has_visitor(user_id)]
-        for user_id, made_at in zip(doubted, self._store.made_at(doubted), strict=True):
-            ranking = self._matrix.get(user_id)
-            if ranking is not None and made_at:
-                self._matrix.put([user_id], [ranking], made_at)
-        self._in_doubt.clear()
-
-    def _outrun(self, users: Sequence[str]) -> None:
-        """Follow the newer lists of these visitors if they are ours: their last owner wrote them late, and keeps them no more."""
-        ours = [user_id for user_id in users if self._share.has_visitor(user_id)]
-        standing = {user_id: at for user_id, at in zip(ours, self._store.made_at(ours), strict=True) if at} if ours else {}
-        self._drop(user_id for user_id in users if user_id not in standing)
-        for user_id, made_at in standing.items():
-            self._follow(user_id, made_at)
-
-    def _replace(self, rankings: Sequence[tuple[str, Ranking]], kind: str) -> list[str]:
-        """Publish the rankings and return the visitors whose lists are shorter than they should be."""
-        self._settle_doubts()
+    def _replace(self, users: Sequence[str], rankings: Sequence[Ranking], kind: str = "refresh") -> None:
+        """Publish rankings in the place of the lists that stand."""
         now_ms = self._clock.now_ms()
         hidden = self._knowledge.hidden(now_ms)
-        known = [(user_id, ranking) for user_id, ranking in rankings if user_id in self._matrix]
-        lists = [self._knowledge.publish(ranking, now_ms, hidden) for _, ranking in known]
-        replacements = [
-            Replacement(user_id, HOME, self._matrix.made_at(user_id), ranked)
-            for (user_id, _), ranked in zip(known, lists, strict=True)
+        lists = [
+            Replacement(user_id, HOME, self._matrix.made_at(user_id), self._knowledge.publish(ranking, now_ms, hidden))
+            for user_id, ranking in zip(users, rankings, strict=True)
         ]
         try:
-            replaced = self._store.replace_lists(replacements)
+            replaced = self._store.replace_lists(lists)
         except StoreUnavailable:
-            self._in_doubt.update(user_id for user_id, _ in known)
+            self._in_doubt.update(users)
             raise
-        short, refused = [], []
-        for (user_id, ranking), ranked, ok in zip(known, lists, replaced, strict=True):
-            if not ok:  # forgotten, expired, or written by another worker, whose list is newer than what we hold
-                refused.append(user_id)
-                continue
-            self._matrix.put([user_id], [ranking], now_ms)
-            if len(ranked.items) < min(len(ranking), self._knowledge.list_size):
-                short.append(user_id)
-        self._observer.count("lists_pushed", kind, sum(replaced))
-        self._outrun(refused)
-        return short
+        done = [n for n, ok in enumerate(replaced) if ok]
+        self._matrix.put([users[n] for n in done], [rankings[n] for n in done], now_ms, hidden)
+        self._observer.count("lists_pushed", kind, len(done))
+        self._outrun([user_id for user_id, ok in zip(users, replaced, strict=True) if not ok])
+
+
+def _without(parts: Sequence[Lines], others: Lines) -> Lines:
+    """Return the lines of the parts, each once and in their order, less the others."""
+    known = set(others.tolist())
+    distinct = dict.fromkeys(line for part in parts for line in part.tolist())
+    return np.array([line for line in distinct if line not in known], np.intp)

@@ -149,7 +149,7 @@ class Visits:
         self._in_doubt -= frozenset(changed)
         done = [user_id for user_id, ok in zip(changed, written, strict=True) if ok]
         listed = [user_id for user_id in done if user_id in rankings]
-        self._matrix.put(listed, [rankings[user_id] for user_id in listed], now_ms)
+        self._matrix.put(listed, [rankings[user_id] for user_id in listed], now_ms, hidden)
         self._observer.count("lists_pushed", "visit", len(listed))
         return {user_id: pending[user_id] for user_id, ok in zip(changed, written, strict=True) if not ok}
 

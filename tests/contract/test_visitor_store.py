@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import chain
+from typing import Any
+
 import msgspec
 import pytest
 import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from streamrec.config import ProfileSettings
 from streamrec.errors import ProfileError
@@ -12,7 +17,7 @@ from streamrec.events import Click
 from streamrec.lists import keys
 from streamrec.lists.packing import ListItem, RankedList, unpack
 from streamrec.lists.redis_visitors import RedisVisitorStore
-from streamrec.lists.visitors import MemoryVisitorStore, Replacement, VisitorStore, VisitorUpdate
+from streamrec.lists.visitors import Amendment, Edit, MemoryVisitorStore, Replacement, VisitorStore, VisitorUpdate, amended
 from streamrec.profiles import Profile, apply
 
 NOW = 1_767_225_600_000
@@ -35,7 +40,7 @@ def _list(*ids: str, made_at: int = NOW) -> RankedList:
 
 
 def _adopted(store: VisitorStore) -> dict[str, RankedList]:
-    users = [user_id for user_id, _ in store.adopt(lambda _: True)]
+    users = [user_id for block in store.adopt(lambda _: True) for user_id, _ in block]
     if isinstance(store, MemoryVisitorStore):
         return {user_id: store.lists(user_id)[keys.HOME] for user_id in users}
     assert isinstance(store, RedisVisitorStore)
@@ -102,6 +107,100 @@ def test_a_repair_of_a_list_that_somebody_replaced_changes_nothing(store: Visito
     assert _adopted(store) == {"u": newer}
 
 
+#: What an id or a query may hold that looks like the text around it.
+HOSTILE = (
+    *("a", "ab", '"', "\\", '","', '\\"', "{", "},", "[", "]", "id", "é", "\u2028", "/", "'"),
+    *('{"id":"a",', '},{"id":"a","score":1', ',"why":"'),
+)
+IDS = st.sampled_from(HOSTILE)
+COIN = st.booleans()
+ITEM = st.builds(ListItem, IDS, st.sampled_from([0.0, 0.5, -2.5e-8, 12346.0]), st.sampled_from(HOSTILE).map("search:{}".format))
+POOL = st.lists(ITEM, max_size=8, unique_by=lambda item: item.id)
+
+
+@st.composite
+def _edits(draw: st.DrawFn) -> tuple[tuple[ListItem, ...], list[Edit]]:
+    """Draw a list and edits of it in its order, as the store asks for them."""
+    pool = draw(POOL)
+    n = draw(st.integers(0, len(pool)))
+    items, others = pool[:n], pool[n:]
+    edits: list[Edit] = []
+    for item in items:
+        if draw(COIN):
+            edits.append(Edit(item.id))
+            continue
+        while len(others) > 0 and draw(COIN):
+            edits.append(Edit(item.id, others.pop()))
+    edits += [Edit("", other) for other in others if draw(COIN)]
+    return tuple(items), edits
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(_edits())
+def test_an_amended_list_is_the_one_that_decoding_editing_and_encoding_it_gives(
+    store: VisitorStore, drawn: tuple[tuple[ListItem, ...], list[Edit]]
+) -> None:
+    """Whatever ids and reasons hold: braces, quotes, commas, text that looks like an item."""
+    items, edits = drawn
+    before = RankedList(NOW, items, "a", "d")
+    [profile] = store.load(["u"])
+    store.commit([VisitorUpdate("u", _click(profile, "x", profile.latest_ts + NOW), {keys.HOME: before})])
+    assert store.amend_lists([Amendment("u", NOW, edits)], NOW + 1) == [True]
+    assert store.home_lists(["u"]) == [amended(before, edits, NOW + 1)]
+
+
+def test_many_lists_are_amended_at_once_and_only_those_that_are_meant(store: VisitorStore) -> None:
+    """Who holds an older list than the one that stands, or one that is gone, changes nothing."""
+    users = [f"u{n}" for n in range(90)]
+    store.commit(
+        [
+            VisitorUpdate(u, _click(Profile(), "x"), {keys.HOME: _list("0", "1", "2", made_at=NOW + n % 2)})
+            for n, u in enumerate(users)
+        ]
+    )
+    edits = [Edit("1"), Edit("", ListItem("3", 0.25, "new"))]
+    amendments = [*(Amendment(u, NOW, edits) for u in users), Amendment("nobody", NOW, edits)]
+    assert store.amend_lists(iter(amendments), NOW + 5) == [n % 2 == 0 for n in range(90)] + [False]
+    lists = store.home_lists([*users, "nobody"])
+    assert [ranked and ranked.ids() for ranked in lists] == [["0", "2", "3"], ["0", "1", "2"]] * 45 + [None]
+    assert {ranked.made_at for ranked in lists if ranked} == {NOW + 1, NOW + 5}
+    assert store.amend_lists([], NOW) == []
+
+
+def test_edits_that_meet_another_list_than_they_speak_of_leave_a_list(store: VisitorStore) -> None:
+    store.commit([VisitorUpdate("u", _click(Profile(), "x"), {keys.HOME: _list("0", "1")})])
+    edits = [Edit("7"), Edit("8", ListItem("9", 0.25, "new")), Edit("", ListItem("10", 0.125, "new"))]
+    assert store.amend_lists([Amendment("u", NOW, edits)], NOW) == [True]
+    [ranked] = store.home_lists(["u"])
+    assert ranked is not None
+    assert ranked.ids() == ["0", "1", "9", "10"]
+
+
+def test_an_amended_list_keeps_its_time_to_live(redis_client: redis.Redis) -> None:
+    store = RedisVisitorStore(redis_client, ttl_s=1000)
+    store.commit([VisitorUpdate("u", _click(Profile(), "x"), {keys.HOME: _list("0")})])
+    redis_client.expire(keys.rec("u"), 500)
+    store.amend_lists([Amendment("u", NOW, [Edit("0")])], NOW)
+    assert 400 < redis_client.ttl(keys.rec("u")) <= 500
+
+
+def test_a_redis_that_lost_its_functions_gets_them_again_amid_amendments(redis_client: redis.Redis) -> None:
+    store = RedisVisitorStore(redis_client)
+    store.commit([VisitorUpdate(f"u{n}", _click(Profile(), "x"), {keys.HOME: _list("0", "1")}) for n in range(300)])
+    redis_client.function_flush()
+    assert store.amend_lists((Amendment(f"u{n}", NOW, [Edit("0")]) for n in range(300)), NOW) == [True] * 300
+    assert {ranked.ids()[0] for ranked in store.home_lists([f"u{n}" for n in range(300)]) if ranked} == {"1"}
+
+
+def test_in_a_cluster_each_list_is_amended_by_a_call_of_its_own(redis_client: redis.Redis) -> None:
+    store = RedisVisitorStore(redis_client, cluster=True)
+    store.commit([VisitorUpdate(f"u{n}", _click(Profile(), "x"), {keys.HOME: _list("0", "1")}) for n in range(100)])
+    redis_client.config_resetstat()
+    assert store.amend_lists((Amendment(f"u{n}", NOW, [Edit("0")]) for n in range(100)), NOW) == [True] * 100
+    stats: Any = redis_client.info("commandstats")
+    assert stats["cmdstat_fcall"]["calls"] == 100
+
+
 def test_forgetting_deletes_the_profile_and_the_lists_of_every_placement_and_nothing_of_others(store: VisitorStore) -> None:
     """Cached lists are deleted too."""
     lists = {keys.HOME: _list("0"), "cart": _list("1"), "detail-page": _list("2")}
@@ -134,7 +233,9 @@ def test_adopting_yields_when_the_home_lists_of_the_wanted_visitors_were_made(st
     for n in range(20):
         lists = {keys.HOME: _list(str(n), made_at=NOW + n)} if n % 2 else {"cart": _list(str(n))}
         store.commit([VisitorUpdate(f"u{n}", _click(Profile(), "x"), lists)])
-    assert dict(store.adopt(lambda user_id: user_id < "u2")) == {f"u{n}": NOW + n for n in range(1, 20, 2) if f"u{n}" < "u2"}
+    assert dict(chain.from_iterable(store.adopt(lambda user_id: user_id < "u2"))) == {
+        f"u{n}": NOW + n for n in range(1, 20, 2) if f"u{n}" < "u2"
+    }
     assert store.made_at(["u3", "u2", "nobody"]) == [NOW + 3, 0, 0]
 
 

@@ -96,7 +96,7 @@ def _profiles(shop: Shop) -> list[Profile]:
 
 def _homes(shop: Shop) -> dict[str, set[str]]:
     """Return what stands in each visitor's list."""
-    values = {user: shop.redis.get(keys.rec(user)) for user, _ in shop.visitors.adopt(lambda _: True)}
+    values = {user: shop.redis.get(keys.rec(user)) for block in shop.visitors.adopt(lambda _: True) for user, _ in block}
     return {user: {item.id for item in unpack(value).items} for user, value in values.items() if isinstance(value, bytes)}
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from streamrec.bench.catalogue import Title
-from streamrec.bench.freshness import FreshnessOptions
+from streamrec.bench.freshness.options import FreshnessOptions
 from streamrec.bench.freshness.report import LATENCIES, summary
 from streamrec.bench.freshness.run import run
 from streamrec.demo.view import PlainView

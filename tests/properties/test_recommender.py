@@ -53,6 +53,8 @@ STEPS = st.lists(
         st.tuples(st.just("campaign"), CAMPAIGNS),
         st.tuples(st.just("cancel"), st.sampled_from(["a", "b", "c"])),
         st.tuples(st.just("remove"), ITEMS),
+        st.tuples(st.just("price"), ITEMS, st.sampled_from([5.0, 9.9, 10.0])),
+        st.tuples(st.just("restart")),
         st.tuples(st.just("wait"), st.integers(1, 30_000)),
     ),
     max_size=15,
@@ -70,6 +72,10 @@ def _do(room: Room, what: str, *told: Any) -> None:
         room.campaign(name, fields.pop("action"), *fields.pop("ids"), **fields)
     elif what == "cancel":
         room.tell(told[0], None)
+    elif what == "price":
+        room.price(told[0], told[1], 10.0)
+    elif what == "restart":
+        room.upkeep.adopt()
     elif what == "remove":
         room.fact("items.catalog", told[0], None)
     else:
@@ -105,6 +111,24 @@ def _check(room: Room) -> None:
         # Nothing that may be shown is missing where the list is short.
         may = {f"i{n}" for n in range(N) if not kept_from[n]} - hidden - set(profile.bought) - set(profile.in_cart())
         assert len(ids) == min(4, len(may))
+
+
+@settings(max_examples=60, deadline=None)
+@given(STEPS)
+def test_what_is_published_is_what_was_ranked_less_what_is_hidden_whenever_repair_is_idle(steps: list[tuple[Any, ...]]) -> None:
+    """However it came about, by edits or anew: ids, scores and reasons; and the matrix knows what stands."""
+    room = Room(N)
+    for step in steps:
+        _do(room, *step)
+        for user_id in room.matrix.users():
+            assert room.knowledge.items.ids(room.matrix.shown(user_id)) == room.home(user_id)
+    _settle(room)
+    now_ms = room.clock.now_ms()
+    hidden = room.knowledge.hidden(now_ms)
+    for user_id in room.matrix.users():
+        ranking, stands = room.matrix.get(user_id), room.store.lists(user_id)[HOME]
+        assert ranking is not None
+        assert room.knowledge.publish(ranking, stands.made_at, hidden) == stands
 
 
 @settings(max_examples=60, deadline=None)

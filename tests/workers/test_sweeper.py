@@ -87,3 +87,17 @@ async def test_sweeps_run_on_the_thread_that_owns_the_roles_state(core: ThreadPo
     async with Sweeper(core, work, 0.0, []):
         await _until(lambda: work.calls > 3)
     assert work.threads == {core.submit(threading.get_ident).result()}
+
+
+async def test_work_that_says_it_is_urgent_goes_on_at_once_and_lets_others_in_between(core: ThreadPoolExecutor) -> None:
+    done: list[str] = []
+
+    def work() -> bool:
+        done.append("sweep")
+        if len(done) == 1:
+            core.submit(done.append, "event")
+        return done.count("sweep") < 3
+
+    async with Sweeper(core, work, 3600.0, []):
+        await _until(lambda: done.count("sweep") == 3)
+    assert done == ["sweep", "event", "sweep", "sweep"]

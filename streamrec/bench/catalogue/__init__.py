@@ -23,6 +23,8 @@ from streamrec.events import CatalogItem
 
 SELLERS: Final = 400
 _MAX_QUANTITY: Final = 200
+#: Of fewer rows the neighbours say nothing.
+_COMPARABLE: Final = 1000
 
 
 class BenchCatalogue:
@@ -74,9 +76,9 @@ class BenchCatalogue:
 
     @cached_property
     def geometry(self) -> dict[str, dict[str, float]]:
-        """The measures of ``geometry.describe`` for ``real`` and, where there are any, ``derived`` items; seconds to compute."""
-        parts = {name: rows for name, rows in self._parts() if len(rows)}
-        size = min(map(len, parts.values()))  # of both as many: in a denser sample neighbours are nearer
+        """The measures of ``geometry.describe`` for ``real`` and, ``derived`` items, of at least 1,000; takes seconds."""
+        parts = {name: rows for name, rows in self._parts() if len(rows) >= _COMPARABLE}
+        size = min(map(len, parts.values()), default=0)  # of both as many: in a denser sample neighbours are nearer
         return {name: describe(rows, size) for name, rows in parts.items()}
 
     def _parts(self) -> list[tuple[str, NDArray[np.float16]]]:

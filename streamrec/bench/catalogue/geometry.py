@@ -22,9 +22,10 @@ Floats = NDArray[np.float32]
 #: Vectors derived at once. Each chunk has its own random numbers, so a smaller catalogue is the beginning of a larger one.
 CHUNK: Final = 32_768
 NEIGHBOURS: Final = 16
-_STEP: Final = (0.1, 0.6)
-_LOCAL: Final = 0.3
-_GLOBAL: Final = 0.08
+#: The range of t, and the standard deviations of s and g. Chosen by ``describe``: with less noise derived vectors lie too near.
+_STEP: Final = (0.1, 0.7)
+_LOCAL: Final = 0.55
+_GLOBAL: Final = 0.17
 #: Rows of a sample and queries among them: enough for two digits, seconds to measure.
 SAMPLE: Final = 20_000
 _ASKED: Final = 1_000

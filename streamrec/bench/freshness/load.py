@@ -115,12 +115,14 @@ class Load(Merchant):
     def _flip(self, count: int) -> None:
         gone, back = self._turns(count)
         self._truth.all_may_return(back)
-        facts = [(item_id, self._ts(item_id), quantity) for quantity, ids in ((0, gone), (7, back)) for item_id in ids]
-        for item_id, ts, quantity in facts:
-            self._ledger.write("stock", item_id, Fact(ts, quantity))
-        probe = AllSoldOut({item_id: ts for item_id, ts, quantity in facts if not quantity}, self._guarded)
+        facts = [(item_id, quantity) for quantity, ids in ((0, gone), (7, back)) for item_id in ids]
         self._rng.shuffle(facts)
-        for item_id, ts, quantity in facts:
+        probe = AllSoldOut(self._guarded)
+        for item_id, quantity in facts:
+            ts = self._ts(item_id)
+            self._ledger.write("stock", item_id, Fact(ts, quantity))
+            if not quantity:
+                probe.sending(item_id, ts)
             self._outbox.publish(STOCK, item_id, Stock(quantity=quantity, ts=ts))
             if not quantity and self._rng.random() < _STALE:
                 self._agenda.at(self._rng.uniform(0.0, 0.3), partial(self._send_stale_stock, item_id, ts))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -47,13 +47,18 @@ def named(item_id: str) -> bytes:
 
 
 class AllSoldOut(Probe):
-    """The stock facts of a burst are applied and the guard holds their items; each item is a sample."""
+    """The stock facts of a burst are applied and the guard holds their items; each item is a sample, from its own sending on."""
 
-    def __init__(self, facts: Mapping[str, int], on_guarded: Callable[[Sequence[str]], object]) -> None:
+    def __init__(self, on_guarded: Callable[[Sequence[str]], object]) -> None:
         super().__init__("soldout_to_guarded")
-        self._left = dict(facts)
+        #: item -> (ts of its fact, when it was sent)
+        self._left: dict[str, tuple[int, int]] = {}
         self._on_guarded = on_guarded
         self._asked: list[list[str]] = []
+
+    def sending(self, item_id: str, ts: int) -> None:
+        """Wait for one more item, whose fact is sent now."""
+        self._left[item_id] = (ts, time.monotonic_ns())
 
     @property
     def missing(self) -> int:
@@ -72,16 +77,15 @@ class AllSoldOut(Probe):
         return [self._command(block) for block in self._asked]
 
     def _command(self, block: Sequence[str]) -> Command:
-        facts = [word for item_id in block for word in (item_id, self._left[item_id])]
+        facts = [word for item_id in block for word in (item_id, self._left[item_id][0])]
         return ("EVAL_RO", _GUARDED, len(block), *map(keys.item, block), keys.SOLDOUT, *facts)
 
     def seen(self, answers: Sequence[Any]) -> bool:
         """Take note of the items that are guarded by now."""
         found = [block[n - 1] for block, numbers in zip(self._asked, answers, strict=True) for n in numbers]
         if found:
-            self.parts_ms += [(time.monotonic_ns() - self.at_ns) / 1e6] * len(found)
-            for item_id in found:
-                del self._left[item_id]
+            now_ns = time.monotonic_ns()
+            self.parts_ms += [(now_ns - self._left.pop(item_id)[1]) / 1e6 for item_id in found]
             self._on_guarded(found)
         return not self._left
 

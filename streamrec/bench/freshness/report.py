@@ -129,7 +129,7 @@ def _settings(options: FreshnessOptions, settings: Settings) -> dict[str, Any]:
 def _notes(load: Load, board: Board, findings: Findings) -> list[str]:
     notes = [
         f"effects were looked for every {board.resolution_ms:.0f} ms on average: latencies are known to about that",
-        "a burst's latencies count from before its first fact was sent; a campaign's from its moment, not from its message",
+        "a fact's latency counts from its sending; a campaign's from its moment, not from its message",
         f"every sold-out fact of a burst is a sample; out of every list means {WATCHED} lists that held the item, spread over all",
         f"{load.stale_facts:,} facts were sent late, twice or out of order on purpose",
         f"the storefronts judged {findings.judged:,} answers: {', '.join(f'{n:,} {name}' for name, n in findings.sources.items())}",

@@ -122,7 +122,7 @@ def test_titles_of_a_folder_are_read_with_what_is_known_of_them(tmp_path: Path) 
     )
     row = {"title": "Acme Desk", "brand": "Acme", "price": 800.0, "category_path": ["Furniture", "Desks", "Acme Desk"]}
     _write(tmp_path / "flipkart20k/products.jsonl.gz", [row])
-    rows = [
+    rows: list[dict[str, object]] = [
         {"title": "美的电风扇", "entities": [[0, 2, "1", "美的"], [2, 5, "4", "电风扇"]]},
         {"title": "大电风扇", "entities": None},
     ]

@@ -70,7 +70,6 @@ def some(*names: str) -> frozenset[str]:
         (Filter(quantity_min=2), "a"),
         (Filter(exclude=some("a", "unheard of")), "bcd"),
     ],
-    ids=str,
 )
 def test_an_item_passes_when_it_may_be_shown_and_fulfils_every_rule(wanted: Filter, passing: str) -> None:
     assert shop().passing(wanted) == list(passing)

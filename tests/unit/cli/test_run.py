@@ -30,7 +30,7 @@ def test_data_that_is_not_there_or_not_known_is_refused(parts: FakeParts, tmp_pa
     assert "catalogue.jsonl" in result.stderr
 
 
-@pytest.mark.parametrize("name", ["embed", "index", "lists"])
+@pytest.mark.parametrize("name", ["embed", "lists"])
 def test_a_bench_is_printed_as_a_table_or_as_json(parts: FakeParts, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     result: dict[str, Any] = {"machine": {"cores": 2}, "per_s": 1234.5, "what": "texts"}
     monkeypatch.setattr(import_module(f"streamrec.bench.{name}"), "run", lambda: result)
@@ -38,3 +38,20 @@ def test_a_bench_is_printed_as_a_table_or_as_json(parts: FakeParts, monkeypatch:
     text = run(parts, "bench", name).stdout
     assert "machine cores" in text
     assert "1,234" in text or "1,235" in text
+
+
+def test_the_bench_of_the_index_hands_on_what_was_asked_for(parts: FakeParts, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def measured(**choices: Any) -> dict[str, Any]:
+        asked.update(choices)
+        choices["say"]("exact answers")
+        return {"items": choices["items"]}
+
+    monkeypatch.setattr(import_module("streamrec.bench.index"), "run", measured)
+    result = run(parts, "bench", "index", "--json", "--items", "300", "--peer", "faiss", "--tier-items", "400", "--seed", "1")
+    assert json.loads(result.stdout) == {"items": 300}
+    assert "exact answers" in result.stderr
+    assert (asked["peers"], asked["tier_items"], asked["cycles"], asked["seed"]) == (("faiss",), 400, 10, 1)
+    run(parts, "bench", "index", "--json", "--no-peers")
+    assert asked["peers"] == ()

@@ -20,6 +20,7 @@ _NAMES = {
     functions.LIST,
     functions.COMMIT,
     functions.REPLACE,
+    functions.AMEND,
     functions.STOCK,
     functions.PRICE,
     functions.CATALOG,

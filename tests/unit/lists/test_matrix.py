@@ -99,7 +99,8 @@ def test_memory_stays_bounded_over_a_tenfold_stream() -> None:
         matrix.put([f"u{n}" for n in range(start, start + 500)], [_ranking(n % 50) for n in range(500)])
     assert len(matrix) == 3000
     assert matrix._columns["rows"].shape == (3000, 4)
-    assert len(matrix._users) == len(matrix._queries) == 3000
+    assert len(matrix._users) == 3000
+    assert len(matrix._queries) <= 3000
 
 
 _operations = st.lists(

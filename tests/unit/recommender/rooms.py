@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from streamrec.catalogue.store import Fact
@@ -11,13 +11,13 @@ from streamrec.config import IndexSettings, ListSettings, RankingSettings, Setti
 from streamrec.embedding import pack_vectors
 from streamrec.embedding.hashing import HashingEncoder
 from streamrec.errors import BrokerUnavailable, StoreUnavailable
-from streamrec.events import Campaign, CatalogItem, Click, Event, ItemActivity, ItemVector, Stock, Targets
-from streamrec.events.topics import CATALOG, STOCK
+from streamrec.events import Campaign, CatalogItem, Click, Event, ItemActivity, ItemVector, Price, Stock, Targets
+from streamrec.events.topics import CATALOG, PRICE, STOCK
 from streamrec.lists.item_lists import MemoryListStore
 from streamrec.lists.keys import HOME
 from streamrec.lists.matrix import ListMatrix
 from streamrec.lists.packing import RankedList
-from streamrec.lists.visitors import MemoryVisitorStore, Replacement, VisitorUpdate
+from streamrec.lists.visitors import Amendment, MemoryVisitorStore, Replacement, VisitorUpdate
 from streamrec.observe import Memory
 from streamrec.profiles import Profile
 from streamrec.recommender import Changes, Fallbacks, Knowledge, Share, Upkeep, Visits, Whole
@@ -75,6 +75,21 @@ class VisitorsThatFail(MemoryVisitorStore):
             super().replace_lists(lists)
         self._outage.called("replace_lists")
         return super().replace_lists(lists)
+
+    def amend_lists(self, amendments: Iterable[Amendment], made_at: int) -> list[bool]:
+        asked = list(amendments)
+        if "amend_lists" in self._outage.written_all_the_same:
+            super().amend_lists(asked, made_at)
+        self._outage.called("amend_lists")
+        return super().amend_lists(asked, made_at)
+
+    def home_lists(self, user_ids: Sequence[str]) -> list[RankedList | None]:
+        self._outage.called("home_lists")
+        return super().home_lists(user_ids)
+
+    def made_at(self, user_ids: Sequence[str]) -> list[int]:
+        self._outage.called("made_at")
+        return super().made_at(user_ids)
 
     def image(self) -> tuple[dict[str, bytes], dict[str, dict[str, bytes]]]:
         """Return every byte that is stored."""
@@ -161,7 +176,7 @@ class Room:
     def start(self) -> None:
         """Build the parts; a second call is a worker that starts anew and knows nothing."""
         self.knowledge = Knowledge.build(self.settings, 16, ENCODER.digest, lambda texts: ENCODER.encode(texts, query=True))
-        self.matrix = ListMatrix(self.max_visitors, 6)
+        self.matrix = ListMatrix(self.max_visitors, 6, 4)
         parts = self.knowledge, self.store, self.matrix
         self.visits = Visits(*parts, self.outbox, self.settings.profiles, self.clock, self.observer)
         items, visitors = self.max_waiting
@@ -184,7 +199,7 @@ class Room:
         made = [ItemVector(content_digest="c", model_digest=ENCODER.digest, dim=16, vector=vector, ts=T0) for vector in packed]
         self.fallbacks.items_changed(self.knowledge.take_vectors(list(zip(ids, made, strict=True))))
 
-    def fact(self, topic: str, item_id: str, payload: CatalogItem | Stock | None) -> Changes:
+    def fact(self, topic: str, item_id: str, payload: CatalogItem | Price | Stock | None) -> Changes:
         self.order += 1
         changes = self.knowledge.take_facts([Fact(topic, item_id, payload, self.order)])
         self.fallbacks.shop_changed()
@@ -193,6 +208,9 @@ class Room:
 
     def stock(self, item_id: str, quantity: int) -> Changes:
         return self.fact(STOCK, item_id, Stock(quantity=quantity, ts=self.clock.now_ms() + self.order))
+
+    def price(self, item_id: str, price: float, list_price: float) -> Changes:
+        return self.fact(PRICE, item_id, Price(price=price, list_price=list_price, ts=self.clock.now_ms() + self.order))
 
     def campaign(self, name: str, action: str, *ids: str, starts: int = 0, ends: int = 10_000_000, **fields: Any) -> None:
         """Announce a campaign that runs from ``starts`` to ``ends`` ms after T0."""
@@ -219,7 +237,7 @@ class Room:
         return self.store.lists(user_id)[HOME].ids()
 
     def homes(self) -> dict[str, list[str]]:
-        return {user_id: self.home(user_id) for user_id, _ in self.store.adopt(lambda _: True)}
+        return {user_id: self.home(user_id) for user_id in self.store.image()[1]}
 
     # -- time --------------------------------------------------------------------------------------------------------
 

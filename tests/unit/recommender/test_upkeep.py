@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from streamrec.errors import StoreUnavailable
 from streamrec.events import Click, Targets
 from streamrec.lists.keys import HOME
-from streamrec.lists.packing import RankedList
+from streamrec.lists.packing import ListItem, RankedList
 from streamrec.lists.visitors import MemoryVisitorStore, Replacement
 from streamrec.recommender.upkeep import STEP
 from tests.unit.recommender.rooms import T0, Nothing, Room
@@ -130,9 +131,11 @@ def test_a_list_that_its_last_owner_wrote_late_is_not_overwritten_unseen_but_fol
     theirs = _writes_elsewhere(room, "u")
     gone = theirs.ids()[0]
     room.stock(gone, 0)
-    assert room.store.lists("u")[HOME] == theirs  # what we held of it was old
+    assert room.home("u") == [item_id for item_id in theirs.ids() if item_id != gone]  # what we held of it was old
+    assert room.upkeep.backlog == 1  # who else was ranked is their last owner's knowledge
     room.tick()
     assert gone not in room.home("u")
+    assert len(room.home("u")) == 4
     assert room.upkeep.backlog == 0
 
 
@@ -140,30 +143,102 @@ def test_a_visitor_who_comes_back_from_another_worker_is_known_by_the_list_that_
     """What was remembered from before would hide which items the list holds now."""
     room = _visited()
     theirs = _writes_elsewhere(room, "u")
-    assert room.upkeep.adopt() == 1
+    room.upkeep.adopt()
     room.tick()
+    assert room.pushed("refresh") == 0
     room.stock(theirs.ids()[0], 0)
     assert theirs.ids()[0] not in room.home("u")
 
 
-def test_adopted_lists_are_ranked_anew_and_repaired_from_then_on() -> None:
-    room = _visited()
-    made = room.homes()
+def _restart(room: Room) -> None:
+    """Let a worker that knows the shop and no visitor take over all lists."""
+    told = room.knowledge.items
+    gone = [told.id(row) for row in range(len(told)) if not told.available[row]]
     room.start()
     room.items([f"i{n}" for n in range(12)])
-    assert room.upkeep.adopt() == 2
-    assert room.upkeep.adopt() == 0
+    for item_id in gone:
+        room.stock(item_id, 0)
+    room.upkeep.adopt()
+
+
+def test_adopted_lists_are_known_as_they_stand_and_repaired_from_then_on_and_nothing_is_ranked_for_it() -> None:
+    room = _visited()
+    made, before = room.homes(), room.store.image()
+    _restart(room)
+    room.tick()
+    assert room.store.image() == before
+    assert set(room.matrix.users()) == {"u", "v"}
+    gone = made["u"][0]
+    room.stock(gone, 0)
+    assert gone not in room.home("u")
+    room.stock(gone, 5)
+    assert room.homes() == made
+    assert room.pushed("refresh") == 0
+
+
+def test_what_sold_out_while_nobody_kept_a_list_leaves_it_when_it_is_adopted() -> None:
+    room = _visited()
+    gone = room.home("u")[0]
+    kept = {user_id: [item_id for item_id in ids if item_id != gone] for user_id, ids in room.homes().items()}
+    room.outage.begin("amend_lists", times=2)
+    with pytest.raises(StoreUnavailable):
+        room.stock(gone, 0)
+    room.outage.begin("amend_lists", times=0)
+    _restart(room)
+    room.upkeep.tick(0.0)
+    assert {user_id: ids[:3] for user_id, ids in room.homes().items()} == {user_id: ids[:3] for user_id, ids in kept.items()}
+    room.tick()
+    assert {len(ids) for ids in room.homes().values()} == {4}
+
+
+@pytest.mark.parametrize("other", [{"digest": "other"}, {"items": (ListItem("unheard-of", 0.5, "new"),)}])
+def test_an_adopted_list_that_this_worker_would_not_have_made_is_ranked_again(other: dict[str, Any]) -> None:
+    room = _visited()
+    made = room.homes()
+    ranked = room.store.lists("u")[HOME]
+    theirs = msgspec.structs.replace(ranked, **other)
+    MemoryVisitorStore.replace_lists(room.store, [Replacement("u", HOME, ranked.made_at, theirs)])
+    _restart(room)
     room.tick()
     assert room.homes() == made
-    room.stock(made["u"][0], 0)
-    assert made["u"][0] not in room.home("u")
+    assert room.store.lists("u")[HOME].digest == ranked.digest
+    assert room.pushed("refresh") == 1
+
+
+@pytest.mark.parametrize("when", [{"starts": 5000}, {"starts": 0, "ends": 5000}])
+def test_an_adopted_list_made_before_a_campaign_began_or_ended_is_ranked_again(when: dict[str, int]) -> None:
+    room = _visited()
+    target = next(f"i{n}" for n in range(12) if f"i{n}" not in room.home("u"))
+    room.campaign("c", "boost", target, factor=1000.0, **when)
+    room.at(2000)
+    told = room.knowledge.campaigns.get("c")
+    room.clock.advance(4000)
+    _restart(room)
+    room.tell("c", told)
+    room.tick()
+    assert (target in room.home("u")) == (when["starts"] == 5000)
 
 
 def test_lists_of_visitors_that_are_not_ours_are_not_adopted() -> None:
     room = _visited()
     room.share = Nothing()
     room.start()
-    assert room.upkeep.adopt() == 0
+    room.upkeep.adopt()
+    room.tick()
+    assert len(room.matrix) == 0
+
+
+@pytest.mark.parametrize("method", ["home_lists", "made_at"])
+def test_an_outage_amid_an_adoption_loses_nobody(method: str) -> None:
+    room = _visited()
+    room.start()
+    room.items([f"i{n}" for n in range(12)])
+    room.upkeep.adopt()
+    room.outage.begin(method)
+    with pytest.raises(StoreUnavailable):
+        room.tick()
+    room.tick()
+    assert set(room.matrix.users()) == {"u", "v"}
 
 
 # -- outages ---------------------------------------------------------------------------------------------------------------
@@ -182,7 +257,7 @@ def _same_as_without_outage(room: Room) -> None:
 def test_a_repair_that_meets_an_outage_is_done_later_though_nobody_tells_of_it_again() -> None:
     room = _visited()
     gone = room.home("u")[0]
-    room.outage.begin("replace_lists")
+    room.outage.begin("amend_lists")
     with pytest.raises(StoreUnavailable):
         room.stock(gone, 0)
     assert gone in room.home("u")
@@ -224,8 +299,8 @@ def test_an_outage_amid_many_repairs_loses_none(method: str) -> None:
 def test_a_repair_that_was_written_but_not_answered_is_known_as_ours() -> None:
     room = _visited()
     gone, other = room.home("u")[:2]
-    room.outage.written_all_the_same = {"replace_lists"}
-    room.outage.begin("replace_lists")
+    room.outage.written_all_the_same = {"amend_lists"}
+    room.outage.begin("amend_lists")
     with pytest.raises(StoreUnavailable):
         room.stock(gone, 0)
     room.outage.written_all_the_same = set()
@@ -260,7 +335,7 @@ def test_a_campaign_that_starts_during_an_outage_is_not_missed() -> None:
     gone = room.home("u")[0]
     room.campaign("c", "exclude", gone, starts=5000)
     room.at(2000)
-    room.outage.begin("replace_lists")
+    room.outage.begin("amend_lists")
     with pytest.raises(StoreUnavailable):
         room.at(5000)
     room.tick()
@@ -363,11 +438,14 @@ def test_who_waits_to_be_ranked_is_bounded_by_the_matrix() -> None:
         room.click(f"u{n}", "i1")
     room.start()
     room.items([f"i{n}" for n in range(12)])
+    room.campaign("c", "boost", "i9", factor=1000.0)
     room.upkeep.adopt()
-    assert len(room.matrix) == 5
-    assert room.upkeep.backlog <= 10
     room.tick()
-    assert room.pushed("refresh") == 5
+    room.upkeep.adopt()
+    room.tick()
+    assert len(room.matrix) == 5
+    assert room.upkeep.backlog == 0
+    assert len(room.upkeep._dirty._batch_of) <= 10
 
 
 # -- a store that lost data ------------------------------------------------------------------------------------------------
@@ -378,6 +456,7 @@ def test_visitors_whose_lists_are_lost_do_not_return_from_memory() -> None:
     room = _visited()
     room.store.forget("u")
     room.upkeep.adopt()
+    room.tick()
     assert "u" not in room.matrix
     room.stock(room.home("v")[0], 0)
     room.tick()
@@ -389,7 +468,7 @@ def test_visitors_whose_lists_are_lost_do_not_return_from_memory() -> None:
 def test_lists_that_stand_as_we_know_them_are_not_ranked_again_when_data_was_lost() -> None:
     room = _visited()
     room.upkeep.adopt()
-    assert room.upkeep.backlog == 0
+    room.tick()
     gone = room.home("u")[0]
     room.stock(gone, 0)
     assert gone not in room.home("u")
@@ -400,7 +479,6 @@ def test_an_older_list_that_came_back_with_a_snapshot_is_ranked_again_and_repair
     room = _visited()
     _writes_elsewhere(room, "u", later=-500)
     room.upkeep.adopt()
-    assert room.upkeep.backlog == 1
     room.tick()
     assert room.store.lists("u")[HOME].made_at == room.clock.now_ms()
     gone = room.home("u")[0]
@@ -412,4 +490,5 @@ def test_lists_of_others_are_not_known_after_a_loss() -> None:
     room = _visited()
     room.upkeep._share = Nothing()
     room.upkeep.adopt()
+    room.tick()
     assert len(room.matrix) == room.upkeep.backlog == 0

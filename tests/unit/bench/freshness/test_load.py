@@ -14,10 +14,10 @@ import pytest
 import redis
 
 from streamrec.bench.catalogue import Title, bench_catalogue
-from streamrec.bench.freshness import FreshnessOptions
 from streamrec.bench.freshness.audience import Audience
 from streamrec.bench.freshness.goods import Goods
 from streamrec.bench.freshness.load import Load
+from streamrec.bench.freshness.options import FreshnessOptions
 from streamrec.bench.freshness.search import Finder
 from streamrec.bench.freshness.shop import Shop
 from streamrec.bench.freshness.visitors import user_id

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Any
 
 import pytest
 import redis
 
-from streamrec.bench.freshness import FreshnessOptions
 from streamrec.bench.freshness.memory import memory_mb, used_bytes
+from streamrec.bench.freshness.options import FreshnessOptions
 from streamrec.bench.freshness.probes import AllSoldOut, Mentions, OutOfAll, Rescored, Shown, Stamped, Told, entry
 from streamrec.bench.freshness.scan import scan_lists
 from streamrec.demo.agenda import Agenda
@@ -50,6 +50,14 @@ def sell_out(client: redis.Redis, item_id: str, ts: int) -> None:
     client.sadd(keys.SOLDOUT, item_id)
 
 
+def burst(size: int, on_guarded: Callable[[Sequence[str]], object] = len) -> AllSoldOut:
+    """Items i0, i1, … whose facts of time 7 were just sent."""
+    probe = AllSoldOut(on_guarded)
+    for n in range(size):
+        probe.sending(f"i{n}", 7)
+    return probe
+
+
 def board(client: redis.Redis, patience_s: float = 15.0) -> Board:
     """A board that counts."""
     made = Board(client, patience_s=patience_s)
@@ -60,7 +68,7 @@ def board(client: redis.Redis, patience_s: float = 15.0) -> Board:
 def test_of_a_burst_each_item_is_a_sample_at_the_moment_it_is_guarded(client: redis.Redis) -> None:
     guarded: list[str] = []
     looks = board(client)
-    looks.put(AllSoldOut({f"i{n}": 7 for n in range(300)}, guarded.extend))
+    looks.put(burst(300, guarded.extend))
     for n in range(299):
         sell_out(client, f"i{n}", 7)
     sell_out(client, "i299", 6)  # an older fact
@@ -75,14 +83,14 @@ def test_of_a_burst_each_item_is_a_sample_at_the_moment_it_is_guarded(client: re
 
 def test_an_item_whose_fact_is_applied_but_that_is_not_guarded_is_not_seen(client: redis.Redis) -> None:
     looks = board(client)
-    looks.put(AllSoldOut({"i": 7}, lambda _: None))
-    client.hset(keys.item("i"), "stock_ts", 7)
+    looks.put(burst(1))
+    client.hset(keys.item("i0"), "stock_ts", 7)
     assert looks.poll() == 0
 
 
 def test_what_was_not_seen_of_a_burst_is_counted_item_by_item(client: redis.Redis) -> None:
     looks = board(client, patience_s=0.01)
-    looks.put(AllSoldOut({f"i{n}": 7 for n in range(5)}, lambda _: None))
+    looks.put(burst(5))
     sell_out(client, "i0", 7)
     time.sleep(0.02)
     looks.poll()
