@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from streamrec.cli.bench_freshness import freshness
 from streamrec.cli.output import emit, json_option, table
 
 
@@ -119,3 +120,6 @@ def rivals(as_json: bool, designs: tuple[str, ...], **choices: Any) -> None:
     table(COLUMNS, rows(result))
     for name, why in result["missing"].items():
         click.echo(f"{name}: {why}")
+
+
+bench.add_command(freshness)

@@ -7,7 +7,7 @@ from threading import Event as Flag
 from threading import Thread
 from typing import Final
 
-from streamrec.demo.actions import Actions, Scene
+from streamrec.demo.merchant import Merchant, Scene
 from streamrec.demo.pacing import Pacer
 
 #: The pause between two rounds of polling: shorter would take the processor away from the workers that are measured.
@@ -19,9 +19,9 @@ _OBSERVE_EVERY_S: Final = 1.0
 class Driver:
     """Runs until ``stop``; ``actions`` may be given at any time."""
 
-    def __init__(self, scene: Scene, pacer: Pacer) -> None:
+    def __init__(self, scene: Scene, pacer: Pacer | None = None) -> None:
         self._scene, self._pacer = scene, pacer
-        self.actions: Actions | None = None
+        self.actions: Merchant | None = None
         self.error: Exception | None = None
         self._stop = Flag()
         self._thread = Thread(target=self._run, name="driver", daemon=True)
@@ -57,7 +57,7 @@ class Driver:
             if began >= next_watermark:
                 next_watermark = began + _WATERMARK_EVERY_S
                 self._scene.truth.watermark()
-            if began >= next_look:
+            if self._pacer is not None and began >= next_look:
                 next_look = began + _OBSERVE_EVERY_S
                 self._pacer.observe(self._scene.board.click_delay_ms)
             self._stop.wait(_PAUSE_S)

@@ -21,12 +21,16 @@ class Heartbeat(msgspec.Struct, frozen=True):
     """What a worker says of itself; fields of later versions are ignored."""
 
     id: str = ""
+    pid: int = 0
     roles: tuple[str, ...] = ()
     url: str = ""
     ready: bool = False
     items: int = 0
     vectors: int = 0
     lag: int = 0
+    visitors: int = 0
+    backlog: int = 0
+    snapshot_at: int = 0
 
 
 def heartbeats(client: redis.Redis) -> list[Heartbeat]:
@@ -44,6 +48,21 @@ def heartbeats(client: redis.Redis) -> list[Heartbeat]:
 def vectors(beats: Iterable[Heartbeat]) -> int:
     """Return how many vectors the recommender that is furthest behind holds; 0 without a recommender."""
     return min((beat.vectors for beat in beats if "recommender" in beat.roles), default=0)
+
+
+def visitors(beats: Iterable[Heartbeat]) -> int:
+    """Return how many visitors' lists the recommenders know together."""
+    return sum(beat.visitors for beat in beats)
+
+
+def backlog(beats: Iterable[Heartbeat]) -> int:
+    """Return how many visitors wait to be ranked again."""
+    return sum(beat.backlog for beat in beats)
+
+
+def snapshots(beats: Iterable[Heartbeat]) -> bool:
+    """Tell whether every recommender knows a snapshot to start from."""
+    return all(beat.snapshot_at for beat in beats if "recommender" in beat.roles)
 
 
 def present(client: redis.Redis, item_ids: Sequence[str]) -> bool:

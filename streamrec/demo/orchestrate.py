@@ -14,11 +14,12 @@ from streamrec.client import Storefront
 from streamrec.clock import SystemClock
 from streamrec.config import Settings
 from streamrec.demo import fleet
-from streamrec.demo.actions import Actions, Scene
+from streamrec.demo.actions import Actions
 from streamrec.demo.data import DataSet, open_data
 from streamrec.demo.driver import Driver
 from streamrec.demo.ledger import Ledger
 from streamrec.demo.loading import await_items, publish_items
+from streamrec.demo.merchant import Scene
 from streamrec.demo.options import DemoOptions
 from streamrec.demo.outbox import Outbox
 from streamrec.demo.pacing import Pacer

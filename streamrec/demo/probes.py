@@ -49,7 +49,24 @@ class Probe(ABC):
     def __init__(self, kind: str, on_seen: Callable[[], object] | None = None, on_lost: Callable[[], object] | None = None) -> None:
         self.kind = kind
         self.on_seen, self.on_lost = on_seen, on_lost
+        #: When it began to count; a moment to come is waited for before anything is asked.
         self.at_ns = time.monotonic_ns()
+        #: Latencies in ms of parts of the effect, for probes of several: the board counts and clears them.
+        self.parts_ms: list[float] = []
+
+    def begin(self) -> None:
+        """Count from now on: for a probe that was made some time before what it waits for is published."""
+        self.at_ns = time.monotonic_ns()
+
+    @property
+    def missing(self) -> int:
+        """How many samples a probe that was not seen in time stands for."""
+        return 1
+
+    @property
+    def whole(self) -> bool:
+        """Whether the whole effect is a sample, and not only its parts."""
+        return True
 
     @abstractmethod
     def commands(self) -> list[Command]:
@@ -97,17 +114,17 @@ class Restocked(Probe):
 
     def __init__(self, item_id: str, user_ids: Sequence[str], read: Callable[[str], Sequence[str]], **hooks: Any) -> None:
         super().__init__("restock_to_back", **hooks)
-        self.item_id, self._user_ids, self._read = item_id, user_ids, read
+        self.item_id, self.user_ids, self._read = item_id, user_ids, read
 
     def commands(self) -> list[Command]:
         """Ask the guard, and cheaply which lists are worth a guarded read."""
-        return [("SISMEMBER", keys.SOLDOUT, self.item_id), holding([keys.rec(user) for user in self._user_ids], self.item_id)]
+        return [("SISMEMBER", keys.SOLDOUT, self.item_id), holding([keys.rec(user) for user in self.user_ids], self.item_id)]
 
     def seen(self, answers: Sequence[Any]) -> bool:
         """Let a real guarded read decide."""
         if answers[0] or not answers[1]:
             return False
-        return self.item_id in self._read(self._user_ids[answers[1][0] - 1])
+        return self.item_id in self._read(self.user_ids[answers[1][0] - 1])
 
 
 class Priced(Probe):
@@ -250,8 +267,9 @@ class Board:
 
     def poll(self, since_last_s: float = 0.0) -> int:
         """Ask once for all probes and return how many were seen; ``since_last_s`` passed since the round before began."""
+        begun_ns = time.monotonic_ns()
         with self._lock:
-            probes = list(self._probes)
+            probes = [probe for probe in self._probes if probe.at_ns <= begun_ns]
         if not probes:
             return 0
         self._rounds, self._round_s = self._rounds + 1, self._round_s + since_last_s
@@ -259,9 +277,12 @@ class Board:
         now_ns = time.monotonic_ns()
         done = []
         for probe, answer in zip(probes, answers, strict=True):
-            if probe.seen(answer):
+            seen = probe.seen(answer)
+            self._count_parts(probe)
+            if seen:
                 done.append(probe)
-                self._count(probe, (time.monotonic_ns() - probe.at_ns) / 1e6)
+                if probe.whole:
+                    self._count(probe, (time.monotonic_ns() - probe.at_ns) / 1e6)
                 if probe.on_seen:
                     probe.on_seen()
             elif now_ns - probe.at_ns > self._patience_ns:
@@ -288,13 +309,19 @@ class Board:
         if probe.kind and self._recorded(probe):
             self.latencies[probe.kind].append(ms)
 
+    def _count_parts(self, probe: Probe) -> None:
+        if probe.parts_ms:
+            for ms in probe.parts_ms:
+                self._count(probe, ms)
+            probe.parts_ms = []
+
     def _lose(self, probe: Probe) -> None:
         judged = probe.on_lost() if probe.on_lost else None
         if judged is False:  # the hook says that the effect could not happen: no sample at all
             return
         if probe.kind and self._recorded(probe):
-            self.unresolved[probe.kind] += 1
-            self.latencies[probe.kind].append(self._patience_ns / 1e6)
+            self.unresolved[probe.kind] += probe.missing
+            self.latencies[probe.kind] += [self._patience_ns / 1e6] * probe.missing
 
     def _recorded(self, probe: Probe) -> bool:
         return (

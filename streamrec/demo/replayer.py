@@ -9,8 +9,8 @@ from threading import Thread
 from typing import Final
 
 from streamrec.clock import Clock
-from streamrec.demo.actions import Scene
 from streamrec.demo.data import Record
+from streamrec.demo.merchant import Scene
 from streamrec.demo.pacing import Pacer, Rebaser
 from streamrec.demo.probes import ClickListed, OrderKept
 from streamrec.events import CatalogItem, Click, Order

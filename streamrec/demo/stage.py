@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,9 @@ from workers.transport.admin import ensure_topics
 READY_TIMEOUT_S = 300.0
 _NAMES = {"embedded": "Tansu (embedded, in memory)", "apache": "Apache Kafka (one node, KRaft)"}
 
+#: Starts a worker with these roles, and this in its environment besides.
+_Start = Callable[[Sequence[str], Mapping[str, str]], WorkerProcess]
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -34,7 +38,25 @@ class Stage:
     client: Redis
     #: In words, for the report.
     broker: str
-    workers: tuple[WorkerProcess, ...]
+    workers: list[WorkerProcess]
+    #: See ``hire``.
+    _start: _Start
+    #: The process ids of what was started besides workers, by name.
+    pids: Mapping[str, int]
+
+    def hire(self, roles: Sequence[str], environment: Mapping[str, str] | None = None) -> WorkerProcess:
+        """Return one more worker, started and not yet awaited; it stops with the stage.
+
+        ``environment`` is added to what the stage's workers have.
+        """
+        worker = self._start(roles, environment or {})
+        self.workers.append(worker)
+        return worker
+
+    def dismiss(self, worker: WorkerProcess) -> None:
+        """Let a worker finish what it holds, and forget it."""
+        self.workers.remove(worker)
+        worker.stop()
 
     def check(self) -> None:
         """Raise LocalStackError with the end of its log if a worker has died."""
@@ -64,19 +86,25 @@ def stage(
             kafka = KafkaSettings(bootstrap=ours["STREAMREC_KAFKA__BOOTSTRAP"], extra={"log_level": "2"})
             redis_settings = RedisSettings(url=SecretStr(ours["STREAMREC_REDIS__URL"]))
             ensure_topics(kafka)
-            started = tuple(local.worker(roles, environment) for roles in workers)
-            yield _ready(view, kafka, redis_settings, _NAMES[broker], started)
+            pids = {name: pid for name, pid in (("broker", local.broker.pid), ("redis", local.redis.pid)) if pid}
+            yield _ready(
+                view, kafka, redis_settings, _NAMES[broker], workers, partial(_start_inside, local, environment or {}), pids
+            )
         return
     settings = Settings.load()
     ensure_topics(settings.kafka)
-    with _workers_outside(settings, workers, log_dir, environment or {}) as started:
-        yield _ready(view, settings.kafka, settings.redis, f"configured: {settings.kafka.bootstrap}", started)
+    with _workers_outside(settings, log_dir, environment or {}) as start:
+        yield _ready(view, settings.kafka, settings.redis, f"configured: {settings.kafka.bootstrap}", workers, start, {})
+
+
+def _start_inside(
+    local: LocalStack, environment: Mapping[str, str], roles: Sequence[str], more: Mapping[str, str]
+) -> WorkerProcess:
+    return local.worker(roles, {**environment, **more})
 
 
 @contextmanager
-def _workers_outside(
-    settings: Settings, workers: Sequence[Sequence[str]], log_dir: Path | None, environment: dict[str, str]
-) -> Iterator[tuple[WorkerProcess, ...]]:
+def _workers_outside(settings: Settings, log_dir: Path | None, environment: dict[str, str]) -> Iterator[_Start]:
     place = {
         "STREAMREC_KAFKA__BOOTSTRAP": settings.kafka.bootstrap,
         "STREAMREC_REDIS__URL": settings.redis.url.get_secret_value(),
@@ -85,18 +113,30 @@ def _workers_outside(
     workspace = Workspace()
     folder = log_dir or workspace.path
     started: list[WorkerProcess] = []
+
+    def start(roles: Sequence[str], more: Mapping[str, str]) -> WorkerProcess:
+        started.append(WorkerProcess(roles, {**place, **more}, folder / f"worker-{len(started)}-{os.getpid()}.log"))
+        return started[-1].start()
+
     try:
-        for number, roles in enumerate(workers):
-            started.append(WorkerProcess(roles, place, folder / f"worker-{number}-{os.getpid()}.log").start())
-        yield tuple(started)
+        yield start
     finally:
         for worker in started:
             worker.stop()
         workspace.close()
 
 
-def _ready(view: View, kafka: KafkaSettings, settings: RedisSettings, broker: str, workers: tuple[WorkerProcess, ...]) -> Stage:
+def _ready(  # noqa: PLR0917 - the two kinds of place name them
+    view: View,
+    kafka: KafkaSettings,
+    settings: RedisSettings,
+    broker: str,
+    workers: Sequence[Sequence[str]],
+    start: _Start,
+    pids: Mapping[str, int],
+) -> Stage:
     view.say(f"broker: {broker} at {kafka.bootstrap}; starting {len(workers)} workers")
-    for worker in workers:
+    started = [start(roles, {}) for roles in workers]
+    for worker in started:
         worker.wait_ready(READY_TIMEOUT_S)
-    return Stage(kafka, settings, connect(settings), broker, workers)
+    return Stage(kafka, settings, connect(settings), broker, started, start, pids)

@@ -19,11 +19,14 @@ from typing import Any, Final
 
 from streamrec.client import Storefront
 from streamrec.config import RedisSettings
+from streamrec.demo.histogram import Histogram
 from streamrec.demo.truth import Hint, Judge, Note, Read, Violation, Watermark
 from streamrec.errors import StoreUnavailable
 from streamrec.lists.connection import connect
 
 _REPORT_EVERY_S: Final = 0.25
+#: How often a busy reader looks whether there are notes: a look costs as much as a third of a read.
+_LOOK_EVERY_S: Final = 0.002
 _MAX_USERS: Final = 5_000
 _MAX_ITEMS: Final = 1_000
 #: What share of the reads goes where; the rest is for known visitors.
@@ -42,6 +45,8 @@ class Findings:
     examples: list[Violation] = field(default_factory=list)
     sources: Counter[str] = field(default_factory=Counter)
     failed: int = 0
+    #: How long the reads took.
+    took: Histogram = field(default_factory=Histogram)
 
 
 class Browser:
@@ -76,6 +81,7 @@ class Browser:
             return
         end_ns = time.monotonic_ns()
         self.findings.reads += 1
+        self.findings.took.add((end_ns - start_ns) / 1e6)
         self.findings.sources[answer.source] += 1
         self._judge.add(Read(start_ns, end_ns, name, user_id, tuple(item.id for item in answer.items)))
 
@@ -121,12 +127,14 @@ def _serve(pipe: Connection, settings: RedisSettings, rate: float, seed: int, ma
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the driver decides when to end
     judge = Judge(max_bought=max_bought)
     browser = Browser(Storefront(connect(settings), cluster=settings.cluster), judge, Random(seed))
-    reading, stopping, next_read, next_report = False, False, 0.0, 0.0
+    reading, stopping, next_read, next_report, next_look = False, False, 0.0, 0.0, 0.0
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
-            wait_s = 0.0 if reading and next_read <= time.monotonic() else 0.002
-            while pipe.poll(wait_s):
-                wait_s = 0.0
+            now = time.monotonic()
+            due = reading and next_read <= now and judge.room
+            wait_s = 0.0 if due else _LOOK_EVERY_S
+            while (wait_s or now >= next_look) and pipe.poll(wait_s):
+                wait_s, next_look = 0.0, 0.0
                 note = pipe.recv()
                 if isinstance(note, _Begin):
                     reading, next_read = True, time.monotonic()
@@ -140,7 +148,8 @@ def _serve(pipe: Connection, settings: RedisSettings, rate: float, seed: int, ma
                 if stopping and isinstance(note, Watermark):
                     pipe.send(_findings(browser, judge))
                     return
-            now = time.monotonic()
+            if now >= next_look:
+                next_look = now + _LOOK_EVERY_S
             if reading and next_read <= now and judge.room:
                 browser.read()
                 next_read = max(next_read + 1.0 / rate, now - 1.0)  # at most a second is caught up
@@ -156,7 +165,7 @@ def _findings(browser: Browser, judge: Judge) -> Findings:
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
+def interrupts_held() -> Iterator[None]:
     """Hold Ctrl-C back while a child starts: it inherits the mask and is deaf from its first moment on; ours comes later."""
     resource_tracker.ensure_running()  # its start would lift the mask again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -174,7 +183,7 @@ class Reader:
         self._pipe, theirs = context.Pipe()
         work = (theirs, settings, rate, seed, max_bought)
         self._process = context.Process(target=_serve, args=work, daemon=True, name="storefront")
-        with _interrupts_held():
+        with interrupts_held():
             self._process.start()
         theirs.close()
         self.findings = Findings()
@@ -189,9 +198,18 @@ class Reader:
             self._pipe.send(note)
 
     @property
+    def pid(self) -> int | None:
+        """The process's id."""
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         """Whether the process runs."""
         return self._process.is_alive()
+
+    def await_ready(self, timeout_s: float = 60.0) -> bool:
+        """Wait until the process says its first word, for it takes seconds to start; tell whether it did."""
+        return self._await(lambda _: True, time.monotonic() + timeout_s)
 
     def refresh(self) -> Findings:
         """Return the newest findings that have arrived."""

@@ -69,7 +69,13 @@ class Hint(NamedTuple):
     item_ids: tuple[str, ...]
 
 
-Note = Gone | MayReturn | Bought | Watermark | Hint
+class Several(NamedTuple):
+    """Notes of one moment, sent as one."""
+
+    notes: tuple[Gone | MayReturn, ...]
+
+
+Note = Several | Gone | MayReturn | Bought | Watermark | Hint
 
 
 class Read(NamedTuple):
@@ -109,6 +115,18 @@ class TruthLog:
         """Note that the item may be shown again; call it before the fact that allows it is published."""
         with self._lock:
             self._send(MayReturn(self._clock_ns(), item_id))
+
+    def all_gone(self, item_ids: Iterable[str]) -> None:
+        """Note ``gone`` of many items at once."""
+        with self._lock:
+            at_ns = self._clock_ns()
+            self._send(Several(tuple(Gone(at_ns, item_id) for item_id in item_ids)))
+
+    def all_may_return(self, item_ids: Iterable[str]) -> None:
+        """Note ``may_return`` of many items at once."""
+        with self._lock:
+            at_ns = self._clock_ns()
+            self._send(Several(tuple(MayReturn(at_ns, item_id) for item_id in item_ids)))
 
     def bought(self, user_id: str, item_ids: Iterable[str]) -> None:
         """Note that an order is acknowledged; call it after it was seen in the profile."""
@@ -150,6 +168,8 @@ class Judge:
         self._waiting: deque[Read] = deque()
         self._max_waiting, self._max_bought, self._max_intervals = max_waiting, max_bought, max_intervals
         self._gone: dict[str, deque[_Interval]] = {}
+        #: When each closed interval ended and whose it is, oldest first: what no read can lie in any more is forgotten.
+        self._closed: deque[tuple[int, str]] = deque()
         self._bought: dict[str, OrderedDict[str, int]] = {}
         self.judged = 0
         self.found: Counter[str] = Counter()
@@ -159,6 +179,11 @@ class Judge:
     def room(self) -> bool:
         """Whether another read may be added before the next watermark."""
         return len(self._waiting) < self._max_waiting
+
+    @property
+    def open_items(self) -> list[str]:
+        """Return the items of which it is remembered when they must not be shown."""
+        return list(self._gone)
 
     def add(self, read: Read) -> None:
         """Take an answer; it is judged by the first watermark after its end. Reads come in order of their ends."""
@@ -174,11 +199,26 @@ class Judge:
             intervals = self._gone.get(note.item_id, deque())
             if intervals and intervals[-1].end_ns is None:
                 intervals[-1].end_ns = note.at_ns
+                self._closed.append((note.at_ns, note.item_id))
         elif isinstance(note, Bought):
             self._note_bought(note)
         elif isinstance(note, Watermark):
             while self._waiting and self._waiting[0].end_ns <= note.at_ns:
                 self._judge(self._waiting.popleft())
+            self._forget_until(self._waiting[0].start_ns if self._waiting else note.at_ns)
+        elif isinstance(note, Several):
+            for one in note.notes:
+                self.note(one)
+
+    def _forget_until(self, at_ns: int) -> None:
+        """Forget intervals that ended before every read that is still to be judged."""
+        while self._closed and self._closed[0][0] <= at_ns:
+            ended_ns, item_id = self._closed.popleft()
+            intervals = self._gone.get(item_id)
+            while intervals and intervals[0].end_ns is not None and intervals[0].end_ns <= ended_ns:
+                intervals.popleft()
+            if not intervals:
+                self._gone.pop(item_id, None)
 
     def _note_bought(self, note: Bought) -> None:
         bought = self._bought.setdefault(note.user_id, OrderedDict())

@@ -35,6 +35,9 @@ class Frame:
     #: (item's title, why, mark) of the visitor's list, best first; the mark is ``new``, ``gone`` or empty.
     shelf: Sequence[tuple[str, str, str]] = ()
     happened: Sequence[str] = field(default_factory=tuple)
+    #: The latencies that are shown, with their words, and what it is that goes on.
+    words: Mapping[str, str] = field(default_factory=lambda: LATENCIES)
+    title: str = "streamrec demo"
 
 
 class View(Protocol):
@@ -150,19 +153,19 @@ def render(frame: Frame) -> Panel:
         " guarded reads   ",
         (f"{frame.violations} violations", f"bold {color}"),
     )
-    parts: list[RenderableType] = [head, _latency_table(frame.latencies)]
+    parts: list[RenderableType] = [head, _latency_table(frame)]
     if frame.shelf:
         parts.append(_shelf_table(frame))
     parts += [Text(line, style="dim", overflow="ellipsis", no_wrap=True) for line in frame.happened]
-    return Panel(Group(*parts), title=f"streamrec demo · {frame.phase} · {max(frame.left_s, 0):.0f} s left")
+    return Panel(Group(*parts), title=f"{frame.title} · {frame.phase} · {max(frame.left_s, 0):.0f} s left")
 
 
-def _latency_table(latencies: Mapping[str, Sequence[float]]) -> Table:
+def _latency_table(frame: Frame) -> Table:
     table = Table(box=None, padding=(0, 2))
     for name in ("milliseconds", "p50", "p95", "p99", "n"):
         table.add_column(name, justify="left" if name == "milliseconds" else "right")
-    for name, words in LATENCIES.items():
-        latency = Latency.of(latencies.get(name, ()))
+    for name, words in frame.words.items():
+        latency = Latency.of(frame.latencies.get(name, ()))
         table.add_row(words, *(_ms(value) for value in (latency.p50, latency.p95, latency.p99)), f"{latency.n:,}")
     return table
 
@@ -183,7 +186,7 @@ def _ms(value: float | None) -> str:
 
 def _line(frame: Frame) -> str:
     medians = []
-    for name in LATENCIES:
+    for name in frame.words:
         latency = Latency.of(frame.latencies.get(name, ()))
         if latency.n:
             medians.append(f"{name} {_ms(latency.p50)}/{_ms(latency.p99)} ms")

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from random import Random
 
@@ -17,6 +16,7 @@ from streamrec.demo import DemoOptions, open_data, replay_twice, run_demo
 from streamrec.demo.actions import Rates
 from streamrec.demo.view import PlainView
 from tests.brokers import KIND
+from tests.processes import await_, children_of
 
 pytestmark = pytest.mark.integration
 
@@ -88,11 +88,6 @@ def test_the_same_file_replayed_twice_changes_nothing(shop: Path, tmp_path: Path
     assert said[-1] == "replayed twice = replayed once"
 
 
-def _children(pid: int) -> list[int]:
-    tasks = Path(f"/proc/{pid}/task")
-    return [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()] if tasks.is_dir() else []
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_ctrl_c_ends_the_demo_and_leaves_no_process_behind(shop: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "streamrec", "demo", "--data", str(shop), "--seconds", "300", "--no-view", "--broker", KIND]
@@ -102,8 +97,8 @@ def test_ctrl_c_ends_the_demo_and_leaves_no_process_behind(shop: Path, tmp_path:
         demo = subprocess.Popen(command, env={**os.environ, **QUICK}, stdout=out, stderr=out, start_new_session=True)
         signal.signal(signal.SIGINT, heard)
         try:
-            _await(lambda: b"warming up" in (tmp_path / "out").read_bytes() or demo.poll() is not None, 120.0)
-            children = _children(demo.pid)
+            await_(lambda: b"warming up" in (tmp_path / "out").read_bytes() or demo.poll() is not None, 120.0)
+            children = children_of(demo.pid)
             assert len(children) >= 7, "broker, Redis, four workers, storefront"
             os.killpg(demo.pid, signal.SIGINT)
             demo.wait(60.0)
@@ -111,14 +106,7 @@ def test_ctrl_c_ends_the_demo_and_leaves_no_process_behind(shop: Path, tmp_path:
             if demo.poll() is None:
                 demo.kill()
                 demo.wait(10.0)
-    _await(lambda: not any(Path(f"/proc/{child}").exists() for child in children), 10.0)
+    await_(lambda: not any(Path(f"/proc/{child}").exists() for child in children), 10.0)
     assert [child for child in children if Path(f"/proc/{child}").exists()] == []
     assert demo.returncode not in {0, None}
     assert b"Traceback" not in (tmp_path / "out").read_bytes()
-
-
-def _await(condition: object, timeout_s: float) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + timeout_s
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.1)

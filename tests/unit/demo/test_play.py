@@ -14,10 +14,11 @@ import redis
 from streamrec.client import Storefront
 from streamrec.clock import SystemClock
 from streamrec.config import RedisSettings
-from streamrec.demo.actions import Actions, Rates, Scene
+from streamrec.demo.actions import Actions, Rates
 from streamrec.demo.data import CompleteJourney, Record
 from streamrec.demo.driver import Driver
 from streamrec.demo.ledger import Ledger
+from streamrec.demo.merchant import Scene
 from streamrec.demo.outbox import Outbox
 from streamrec.demo.pacing import Pacer
 from streamrec.demo.probes import Board

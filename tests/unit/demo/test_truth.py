@@ -7,7 +7,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamrec.demo.truth import Bought, Gone, Hint, Judge, MayReturn, Note, Read, TruthLog, Watermark
+from streamrec.demo.truth import Bought, Gone, Hint, Judge, MayReturn, Note, Read, Several, TruthLog, Watermark
 
 
 def read(start: int, end: int, *items: str, user: str = "u") -> Read:
@@ -141,6 +141,34 @@ def test_notes_from_many_threads_leave_in_order_of_their_times() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    times = [note.at_ns for note in sent if not isinstance(note, Hint)]
+    times = [note.at_ns for note in sent if not isinstance(note, Hint | Several)]
     assert times == sorted(times)
     assert len(times) == 4 * 200 * 4
+
+
+def test_notes_of_many_items_at_once_are_judged_like_single_ones() -> None:
+    sent: list[Note] = []
+    times = iter(range(10, 1000, 10))
+    log, judge = TruthLog(sent.append, lambda: next(times)), Judge()
+    log.all_gone(["a", "b"])  # at 10
+    log.all_may_return(["b"])  # at 20
+    log.watermark()  # at 30
+    judge.add(Read(12, 14, "rec:u", "u", ("a", "b", "c")))
+    judge.add(Read(22, 24, "rec:u", "u", ("a", "b", "c")))
+    for note in sent:
+        judge.note(note)
+    assert [(one.item_id, one.after_ms) for one in judge.examples] == [("a", 2e-6), ("b", 2e-6), ("a", 12e-6)]
+
+
+def test_the_judge_forgets_what_no_read_can_lie_in_any_more() -> None:
+    judge = Judge()
+    for n in range(1000):
+        judge.note(Gone(10 * n, f"i{n}"))
+        judge.note(MayReturn(10 * n + 5, f"i{n}"))
+        judge.note(Watermark(10 * n + 9))
+    assert len(judge.open_items) == 0
+    judge.note(Gone(20_000, "x"))
+    judge.add(Read(20_001, 20_002, "rec:u", "u", ("x",)))
+    judge.note(MayReturn(20_003, "x"))
+    judge.note(Watermark(20_004))
+    assert judge.found["soldout_shown"] == 1
