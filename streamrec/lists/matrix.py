@@ -50,6 +50,8 @@ class ListMatrix:
         #: Only of lines that have one.
         self._queries: dict[int, str] = {}
         self._free: list[int] = []
+        #: Lines whose ranking is shorter than a list.
+        self._short: set[int] = set()
         #: Lists that hold an item, by its row. The last place is no item's: the empty places of a list, -1, count there.
         self._holders = np.zeros(_FIRST_CAPACITY, np.int32)
         #: Counts the puts, so that the longest untouched are known.
@@ -98,6 +100,10 @@ class ListMatrix:
         """Return those of the lines that are not free."""
         return lines[self._numbers["touched"][lines] >= 0]
 
+    def short(self) -> Lines:
+        """Return the lines whose ranking is shorter than a list, because there was no more to show; in no special order."""
+        return np.fromiter(self._short, np.intp, len(self._short))
+
     # -- rankings ----------------------------------------------------------------------------------------------------
 
     def put(
@@ -128,6 +134,7 @@ class ListMatrix:
         self._numbers["made_at"][lines] = times
         for line, ranking in zip(put, rankings, strict=True):
             self._say(line, ranking.query)
+            (self._short.add if len(ranking) < self._list_size else self._short.discard)(line)
 
     def _block(self, name: str, rankings: Collection[Ranking]) -> NDArray[Any]:
         """Return one column of rankings, (m, k)."""
@@ -174,6 +181,7 @@ class ListMatrix:
             self._numbers["touched"][line] = -1
             self._users[line] = None
             self._queries.pop(line, None)
+            self._short.discard(line)
         self._free.extend(lines)
         return len(lines)
 

@@ -106,6 +106,8 @@ class Upkeep:
         if not self._watch.pinned.isdisjoint(changes.back.tolist()):
             self._mark_lines(self._matrix.lines())  # its slot is in everybody's list, also in those that never held it
         # Marked before anything is tried: the facts are applied, so nobody tells of this change a second time.
+        if len(changes.back):
+            self._mark_lines(self._matrix.short())  # whatever came back has room there
         self._mark_lines(missing)
         self._broken.append(holders)
         self._repair(AT_ONCE)
@@ -156,6 +158,8 @@ class Upkeep:
             # Whoever came last is the likeliest to look, and is ranked first.
             self._mark(self._matrix.users())
         self._mark(self._matrix.users_holding(shift.lowered))
+        if len(shift.hidden):
+            self._mark_lines(self._matrix.short())
         # Last, because it may fail, and nobody tells of this shift a second time.
         self._republish(self._matrix.users_holding(shift.hidden))
         if shift.factors is not None:
