@@ -42,6 +42,15 @@ class Sizes(click.ParamType):
     "--stock-rate", type=click.FloatRange(0), default=2000.0, show_default=True, help="Stock facts per second, in bursts."
 )
 @click.option(
+    "--flash-sales",
+    type=click.FloatRange(0),
+    default=0.25,
+    show_default=True,
+    help="Items of very many lists sold out, per second.",
+)
+@click.option("--burst", "burst_s", type=click.FloatRange(0.01), default=1.0, show_default=True, help="Seconds between two bursts.")
+@click.option("--campaigns", type=click.FloatRange(0), default=0.2, show_default=True, help="Campaigns per second.")
+@click.option(
     "--patience", "patience_s", type=click.FloatRange(1), default=15.0, show_default=True, help="Seconds until an effect is lost."
 )
 @click.option("--broker", type=click.Choice(["embedded", "apache"]), default="embedded", show_default=True)

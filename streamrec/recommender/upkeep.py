@@ -33,8 +33,9 @@ _OVERLAID: Final = 10_000
 _BLOCK: Final = 8192
 #: Lists repaired with the change itself, some 0.2 s of them; more are repaired at the next ticks, which lets events in between.
 AT_ONCE: Final = 2 * _BLOCK
-#: Lists ranked again per second for the sake of prices: less than a third of what ranking in the background can do.
-REPRICED_PER_S: Final = 100
+#: Lists ranked again per second for the sake of prices, or because they miss a few items: less than a third of what ranking in
+#: the background can do. A flash sale shortens a hundred thousand lists by one item, which is mostly back before a reader gets so far.
+UNHURRIED_PER_S: Final = 100
 #: A tick repairs for so long even while events wait: what sold out must be out of a hundred thousand lists within two seconds.
 _URGENT_S: Final = 0.1
 
@@ -76,10 +77,10 @@ class Upkeep:
         #: Lines of lists to edit, as they wait longest, and of visitors to rank again.
         self._broken = LineQueue()
         self._dirty = LineQueue()
-        #: Rows whose reduction changed, at most as many as there are items, lines of lists that hold some, and when to look again.
+        #: Rows whose reduction changed, at most as many as there are items; lines to rank again in good time; when the next are due.
         self._repriced: set[int] = set()
-        self._cheaper = LineQueue()
-        self._reprice_at_ms = 0
+        self._unhurried = LineQueue()
+        self._hurry_at_ms = 0
         #: What is left to look through of the store's lists, None when nothing is.
         self._adoption: Iterator[list[tuple[str, int]]] | None = None
         #: Visitors of whom the store did not say whether it wrote their lists; some of the matrix's, so as bounded as it.
@@ -88,12 +89,12 @@ class Upkeep:
     @property
     def backlog(self) -> int:
         """How many visitors wait to be ranked again."""
-        return len(self._dirty)
+        return len(self._dirty) + len(self._unhurried)
 
     def changed(self, changes: Changes) -> None:
         """Repair the lists that hold what went or came back; where they are more than ``AT_ONCE``, the rest at the next ticks.
 
-        Lists that hold what is reduced otherwise than before are ranked again in the background, ``REPRICED_PER_S`` of them.
+        Lists that hold what is reduced otherwise than before are ranked again in the background, ``UNHURRIED_PER_S`` of them.
         Raises StoreUnavailable; what was not repaired is then due at the next tick.
         """
         self._repriced.update(self._matrix.held(changes.repriced).tolist())
@@ -146,7 +147,7 @@ class Upkeep:
             if time.monotonic() >= begun + max(_URGENT_S, budget_s):
                 return True
         self._adopt_until(begun + budget_s)
-        self._reprice()
+        self._let_go_on()
         while len(self._dirty):
             self._rank_again(self._dirty.take(STEP))
             if time.monotonic() >= begun + budget_s:
@@ -171,16 +172,16 @@ class Upkeep:
             for moved in overlaid(self._matrix, users, shift.factors, pins, explore_every):
                 self._replace([user_id for user_id, _ in moved], [ranking for _, ranking in moved], "overlay")
 
-    def _reprice(self) -> None:
-        """Let lists that hold repriced items wait to be ranked again, as many as are due after this time."""
+    def _let_go_on(self) -> None:
+        """Let some of those that can wait be ranked again: as many as are due after this time."""
         now_ms = self._clock.now_ms()
-        if now_ms < self._reprice_at_ms or not (self._repriced or len(self._cheaper)):
+        if now_ms < self._hurry_at_ms or not (self._repriced or len(self._unhurried)):
             return
-        self._reprice_at_ms = now_ms + 1000
+        self._hurry_at_ms = now_ms + 1000
         if self._repriced:
-            self._cheaper.append(self._matrix.lines_holding(self._repriced))
+            self._unhurried.append(self._matrix.lines_holding(self._repriced))
             self._repriced.clear()
-        self._dirty.append(self._cheaper.take(REPRICED_PER_S))
+        self._dirty.append(self._unhurried.take(UNHURRIED_PER_S))
 
     # -- who waits ---------------------------------------------------------------------------------------------------
 
@@ -207,7 +208,7 @@ class Upkeep:
         lines = self._matrix.lines_of(users)
         self._dirty.discard(lines)
         self._broken.discard(lines)
-        self._cheaper.discard(lines)
+        self._unhurried.discard(lines)
         self._matrix.drop(users)
 
     # -- repair ------------------------------------------------------------------------------------------------------
@@ -251,8 +252,9 @@ class Upkeep:
     def _amended(self, edits: ListEdits, done: NDArray[np.bool_], now_ms: int) -> None:
         lines, shown = edits.lines[done], edits.shown[done]
         self._matrix.publish(lines, shown, now_ms)
-        short = shown.sum(axis=1) < np.minimum(edits.ranked[done], self._knowledge.list_size)
-        self._mark_lines(lines[short])
+        size, left = self._knowledge.list_size, shown.sum(axis=1)
+        self._mark_lines(lines[left < np.minimum(edits.ranked[done], size) // 2])
+        self._unhurried.append(lines[left < np.minimum(edits.ranked[done], size)])
 
     # -- others' lists -----------------------------------------------------------------------------------------------
 

@@ -53,8 +53,10 @@ class Load(Merchant):
         #: Events of the bursts: how many, and how many of them were of hot items.
         self.bursts = 0
         self.skipped = 0
+        self._flash_due = False
         agenda = self._agenda
         agenda.every(1.0 / options.burst_s if options.stock_rate else 0.0, self._burst)
+        agenda.every(options.flash_sales, self._announce_flash_sale)
         agenda.every(options.prices, self._reprice)
         agenda.every(options.changes, self._change)
         agenda.every(options.new_items, self._list_new_item)
@@ -80,11 +82,16 @@ class Load(Merchant):
     # ---- stock ----
 
     def _burst(self) -> None:
-        """Send all facts of one interval at once: a few flash sales, and cold items that flip."""
+        """Send all facts of one interval at once: cold items that flip, and the flash sale that has come due."""
         self.bursts += 1
-        for _ in range(self._options.hot):
+        if self._flash_due:
+            self._flash_due = False
             self._flash_sale()
-        self._flip(int(self._options.stock_rate * self._options.burst_s) - self._options.hot)
+        self._flip(int(self._options.stock_rate * self._options.burst_s))
+
+    def _announce_flash_sale(self) -> None:
+        """Let the next burst have a flash sale in it: that is when everything else happens too."""
+        self._flash_due = True
 
     def _flash_sale(self) -> None:
         choices = [item_id for item_id in self._hot if item_id not in self._busy]

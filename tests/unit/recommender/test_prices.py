@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streamrec.lists.keys import HOME
-from streamrec.recommender.upkeep import REPRICED_PER_S
+from streamrec.recommender.upkeep import UNHURRIED_PER_S
 from tests.unit.recommender.rooms import Room
 
 
@@ -42,10 +42,10 @@ def test_many_small_steps_of_a_price_count_like_a_large_one() -> None:
 
 def test_prices_rank_so_many_lists_again_in_a_second() -> None:
     room = Room(max_visitors=300)
-    for n in range(REPRICED_PER_S + 50):
+    for n in range(UNHURRIED_PER_S + 50):
         room.click(f"u{n}", "i1")
     room.price(room.home("u0")[0], 5.0, 10.0)
     room.tick()
-    assert room.pushed("refresh") == REPRICED_PER_S
+    assert room.pushed("refresh") == UNHURRIED_PER_S
     room.at(1000)
-    assert room.pushed("refresh") == REPRICED_PER_S + 50
+    assert room.pushed("refresh") == UNHURRIED_PER_S + 50
