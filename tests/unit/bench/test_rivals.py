@@ -129,7 +129,7 @@ def _check(figures: dict[str, Any]) -> None:
     assert 0 < figures["read"]["p50_ms"] <= figures["read"]["p99_ms"]
     assert 0 < figures["soldout"]["p50_ms"] <= figures["soldout"]["p99_ms"]
     assert figures["read_during_flips"]["flips_per_s"] > 0
-    assert min(figures["hot"]["gone_ms"], figures["hot"]["back_ms"], figures["memory"]["rss_mb"]) > 0
+    assert min(figures["hot"]["gone_ms"], figures["hot"]["back_ms"], figures["memory"]["rss_mib"]) > 0
 
 
 @pytest.mark.integration

@@ -131,7 +131,7 @@ def _load(design: Design, client: redis.Redis, world: World, say: Say) -> dict[s
     memory = {
         "bytes_per_item": (with_items - empty) / world.items,
         "bytes_per_visitor": (with_all - with_items) / world.users,
-        "rss_mb": _info(client, "memory")["used_memory_rss"] / 2**20,
+        "rss_mib": _info(client, "memory")["used_memory_rss"] / 2**20,
     }
     return {"build": {"items_s": items_s, "visitors_s": visitors_s}, "memory": memory}
 

@@ -23,7 +23,7 @@ MEASURES: Final[Mapping[str, tuple[str, ...]]] = {
     "recall@10, after churn": ("recall_at_10", "churned"),
     "Redis bytes per item": ("memory", "bytes_per_item"),
     "Redis bytes per visitor": ("memory", "bytes_per_visitor"),
-    "Redis resident, MB": ("memory", "rss_mb"),
+    "Redis resident, MiB": ("memory", "rss_mib"),
     "loading items, s": ("build", "items_s"),
     "loading visitors, s": ("build", "visitors_s"),
 }
@@ -34,7 +34,7 @@ _TOLD: Final = (
     "flips/s reached meanwhile",
     "hot item gone from all reads, ms",
     "hot item back in all reads, ms",
-    "Redis resident, MB",
+    "Redis resident, MiB",
 )
 
 
@@ -67,7 +67,8 @@ def _measured(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 def _figure(figures: Mapping[str, Any], path: Sequence[str]) -> Any:
     part, name = path
-    return figures.get(part, {}).get(name, "-")
+    figure = figures.get(part, {}).get(name, "-")
+    return figure if isinstance(figure, str) else round(figure, 4)  # a microsecond of nothing to do is 0
 
 
 def _shown(cell: Any) -> str:

@@ -106,7 +106,7 @@ class VectorSearch:
 
     def move(self, client: redis.Redis, row: int, vector: bytes) -> None:
         """Give an item another float32 vector."""
-        client.hset(_name(row), "vector", vector)  # type: ignore[arg-type]
+        client.hset(_name(row), "vector", vector)
 
 
 def exact(vectors: NDArray[np.floating], hidden: NDArray[np.bool_], queries: Vectors) -> Vectors:
