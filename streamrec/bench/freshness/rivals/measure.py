@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import cycle
 from typing import Any, Final
 
@@ -15,32 +16,43 @@ from streamrec.bench.freshness.rivals.design import Design, Read
 from streamrec.bench.freshness.rivals.world import HOT, World, item_id
 from streamrec.errors import LocalStackError
 
-_SOLDOUTS: Final = 200
-#: Of the visitors whose lists hold the hot item, so many are asked afterwards.
-_ASKED: Final = 200
+PROBES: Final = 200
 _WARM: Final = 100
 _LONGEST_S: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Load:
+    """Reads per measure, the rate of flips that is offered, and how many items are hidden one by one.
+
+    As many visitors whose lists hold the hot item are asked for it.
+    """
+
+    reads: int
+    flips_per_s: float
+    probes: int = PROBES
 
 
 class Bench:
     """One reader that waits for each answer before it asks again."""
 
-    def __init__(self, design: Design, client: redis.Redis, url: str, world: World, reads: int) -> None:
+    def __init__(self, design: Design, client: redis.Redis, url: str, world: World, load: Load) -> None:
         self._design = design
         self._client = client
         self._url = url
         self._world = world
         self._rng = np.random.default_rng(world.seed)
-        self._reads = self._reads_of(world.users, reads)
+        self._load = load
+        self._reads = self._reads_of(world.users, load.reads)
 
-    def figures(self, flips_per_s: float) -> dict[str, Any]:
+    def figures(self) -> dict[str, Any]:
         """Return all measures; every item is in stock before and after. Raises LocalStackError."""
         with Flipper(self._design, self._url) as flipper:
             return {
                 "read": self._alone(),
                 "soldout": self._soldouts(),
                 "hot": self._hot(flipper),
-                "read_during_flips": self._during_flips(flipper, flips_per_s),
+                "read_during_flips": self._during_flips(flipper),
             }
 
     def _reads_of(self, users: int, n: int) -> list[Read]:
@@ -52,8 +64,8 @@ class Bench:
             read()
         return summary([timed(read) for read in self._reads])
 
-    def _during_flips(self, flipper: Flipper, flips_per_s: float) -> dict[str, float]:
-        with flipper.flipping(self._world.items, flips_per_s, self._world.seed) as flips:
+    def _during_flips(self, flipper: Flipper) -> dict[str, float]:
+        with flipper.flipping(self._world.items, self._load.flips_per_s, self._world.seed) as flips:
             took = [timed(read) for read in self._reads]
         return summary(took) | {"flips_per_s": flips.per_s}
 
@@ -62,7 +74,7 @@ class Bench:
 
         Not the hot one: its turn comes, and no other stands in so many lists.
         """
-        took = [self._soldout(read) for read in self._reads_of(self._world.users, _SOLDOUTS)]
+        took = [self._soldout(read) for read in self._reads_of(self._world.users, self._load.probes)]
         return summary(took) | {"samples": len(took)}
 
     def _soldout(self, read: Read) -> float:
@@ -79,7 +91,7 @@ class Bench:
 
     def _hot(self, flipper: Flipper) -> dict[str, Any]:
         """Hide the item of the flash sale and show it again; ``still_shown`` and ``not_back`` count visitors asked afterwards."""
-        asked, took = self._reads_of(self._world.holders, _ASKED), list[float]()
+        asked, took = self._reads_of(self._world.holders, self._load.probes), list[float]()
         reads = cycle(self._reads)
         meanwhile: Callable[[], None] = lambda: took.append(timed(next(reads)))  # noqa: E731
         before = _showing(asked)
