@@ -107,19 +107,26 @@ def _row(result: dict[str, Any], name: str) -> list[Any]:
     "--flips", "flips_per_s", type=click.FloatRange(1), default=2_000, show_default=True, help="Stock changes per second."
 )
 @click.option("--design", "designs", multiple=True, help="Only this one; may be repeated.")
+@click.option(
+    "--titles", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Default: ../shared/data, where it is."
+)
 @click.option("--seed", type=int, default=7, show_default=True)
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print the table in Markdown, for documents.")
 @json_option
-def rivals(as_json: bool, designs: tuple[str, ...], **choices: Any) -> None:
+def rivals(as_json: bool, as_markdown: bool, designs: tuple[str, ...], **choices: Any) -> None:
     """Guarded lists beside vector search with a stock filter, and beside one update per list: reads, sold-out, memory."""
-    from streamrec.bench.freshness.rivals import COLUMNS, rows, run
+    from streamrec.bench.freshness.rivals import columns, markdown, rows, run
 
     result = run(**choices, designs=designs, say=lambda what: click.echo(what, err=True))
     if as_json:
         emit(result)
         return
-    table(COLUMNS, rows(result))
-    for name, why in result["missing"].items():
-        click.echo(f"{name}: {why}")
+    if as_markdown:
+        click.echo(markdown(result))
+        return
+    table(columns(result), rows(result))
+    for note in (*result["notes"], *(f"{name}: {why}" for name, why in result["missing"].items())):
+        click.echo(note)
 
 
 bench.add_command(freshness)

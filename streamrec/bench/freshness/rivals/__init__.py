@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from streamrec.bench.freshness.rivals.compare import COLUMNS, rows, run
+from streamrec.bench.freshness.rivals.compare import run
+from streamrec.bench.freshness.rivals.tables import columns, markdown, rows
 
-__all__ = ["COLUMNS", "rows", "run"]
+__all__ = ["columns", "markdown", "rows", "run"]

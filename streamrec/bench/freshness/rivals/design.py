@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Protocol
 
 import redis
 
 from streamrec.bench.freshness.rivals.world import World
 
 Say = Callable[[str], None]
+#: Asks for the ten items that one visitor is shown; what it sends is made already, so that making it is not timed.
+Read = Callable[[], list[str]]
+#: No single command takes so long; a server that does not answer is an error, never a hang.
+_ANSWER_S: Final = 60.0
 
 
 class Design(Protocol):
@@ -29,10 +33,15 @@ class Design(Protocol):
         """Write what the design keeps per visitor."""
         ...
 
-    def read(self, client: redis.Redis, world: World, user: int) -> list[str]:
-        """Return the ids of the ten items that a visitor is shown."""
+    def reads(self, client: redis.Redis, world: World, users: Sequence[int]) -> list[Read]:
+        """Return a read for each visitor."""
         ...
 
     def flip(self, client: redis.Redis, row: int, *, available: bool) -> None:
         """Hide an item from everybody, or show it again; it is done when this returns."""
         ...
+
+
+def connect(url: str) -> redis.Redis:
+    """Return a client whose every answer is awaited for a minute at most; the same for all designs."""
+    return redis.Redis.from_url(url, protocol=2, socket_timeout=_ANSWER_S)

@@ -7,13 +7,14 @@ visitors see the item and others do not.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, ClassVar, Final
 
 import numpy as np
 import redis
 
-from streamrec.bench.freshness.rivals.design import Say
+from streamrec.bench.freshness.rivals.design import Read, Say
 from streamrec.bench.freshness.rivals.pushed import packed_list
 from streamrec.bench.freshness.rivals.world import LIST_SIZE, SHOWN, World, blocks, item_id, place_scores, user_id
 from streamrec.lists.packing import ListItem, RankedList, pack, unpack
@@ -48,9 +49,12 @@ class FanOut:
                 pipe.execute()
         load_holders(client, world, say)
 
-    def read(self, client: redis.Redis, world: World, user: int) -> list[str]:  # noqa: ARG002 - a port's argument
-        """Return the ten best of the sorted set."""
-        members: Any = client.zrevrange(_shelf(user_id(user)), 0, SHOWN - 1)
+    def reads(self, client: redis.Redis, world: World, users: Sequence[int]) -> list[Read]:  # noqa: ARG002 - a port's argument
+        """Return reads of the ten best of the sorted sets."""
+        return [partial(self._read, client, _shelf(user_id(user))) for user in users]
+
+    def _read(self, client: redis.Redis, shelf: str) -> list[str]:
+        members: Any = client.zrevrange(shelf, 0, SHOWN - 1)
         return [member.decode() for member in members]
 
     def flip(self, client: redis.Redis, row: int, *, available: bool) -> None:
@@ -87,9 +91,12 @@ class RewrittenLists:
             client.mset({_json(user_id(user)): packed_list(world, user) for user in block})
         load_holders(client, world, say)
 
-    def read(self, client: redis.Redis, world: World, user: int) -> list[str]:  # noqa: ARG002 - a port's argument
-        """Return the ten best of the JSON list."""
-        value: Any = client.get(_json(user_id(user)))
+    def reads(self, client: redis.Redis, world: World, users: Sequence[int]) -> list[Read]:  # noqa: ARG002 - a port's argument
+        """Return reads of the ten best of the JSON lists."""
+        return [partial(self._read, client, _json(user_id(user))) for user in users]
+
+    def _read(self, client: redis.Redis, name: str) -> list[str]:
+        value: Any = client.get(name)
         return unpack(value).ids()[:SHOWN]
 
     def flip(self, client: redis.Redis, row: int, *, available: bool) -> None:

@@ -4,99 +4,103 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import cycle
 from typing import Any, Final
 
 import numpy as np
 import redis
 
-from streamrec.bench.freshness.rivals.apart import flip_apart, flipping
-from streamrec.bench.freshness.rivals.design import Design
+from streamrec.bench.freshness.rivals.apart import Flipper
+from streamrec.bench.freshness.rivals.design import Design, Read
 from streamrec.bench.freshness.rivals.world import HOT, World, item_id
+from streamrec.errors import LocalStackError
 
-_SOLDOUTS: Final = 200
-#: Of the visitors whose lists hold the hot item, so many are asked afterwards.
-_ASKED: Final = 200
+PROBES: Final = 200
+_WARM: Final = 100
 _LONGEST_S: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Load:
+    """Reads per measure, the rate of flips that is offered, and how many items are hidden one by one.
+
+    As many visitors whose lists hold the hot item are asked for it.
+    """
+
+    reads: int
+    flips_per_s: float
+    probes: int = PROBES
 
 
 class Bench:
     """One reader that waits for each answer before it asks again."""
 
-    def __init__(self, design: Design, client: redis.Redis, url: str, world: World, reads: int) -> None:
+    def __init__(self, design: Design, client: redis.Redis, url: str, world: World, load: Load) -> None:
         self._design = design
         self._client = client
         self._url = url
         self._world = world
         self._rng = np.random.default_rng(world.seed)
-        self._who = self._rng.integers(0, world.users, reads).tolist()
+        self._load = load
+        self._reads = self._reads_of(world.users, load.reads)
 
-    def figures(self, flips_per_s: float) -> dict[str, Any]:
-        """Return all measures; every item is in stock before and after."""
-        return {
-            "read": self._alone(),
-            "soldout": self._soldouts(),
-            "hot": self._hot(),
-            "read_during_flips": self._during_flips(flips_per_s),
-        }
+    def figures(self) -> dict[str, Any]:
+        """Return all measures; every item is in stock before and after. Raises LocalStackError."""
+        with Flipper(self._design, self._url) as flipper:
+            return {
+                "read": self._alone(),
+                "soldout": self._soldouts(),
+                "hot": self._hot(flipper),
+                "read_during_flips": self._during_flips(flipper),
+            }
 
-    def _read(self, user: int) -> list[str]:
-        return self._design.read(self._client, self._world, user)
+    def _reads_of(self, users: int, n: int) -> list[Read]:
+        """Return the reads of ``n`` random ones of the first ``users`` visitors."""
+        return self._design.reads(self._client, self._world, self._rng.integers(0, users, n).tolist())
 
     def _alone(self) -> dict[str, float]:
-        for user in self._who[:100]:
-            self._read(user)
-        return summary([timed(lambda user=user: self._read(user)) for user in self._who])  # type: ignore[misc]
+        for read in self._reads[:_WARM]:
+            read()
+        return summary([timed(read) for read in self._reads])
 
-    def _during_flips(self, flips_per_s: float) -> dict[str, float]:
-        with flipping(self._design, self._url, self._world.items, flips_per_s, self._world.seed) as flips:
-            took = [timed(lambda user=user: self._read(user)) for user in self._who]  # type: ignore[misc]
+    def _during_flips(self, flipper: Flipper) -> dict[str, float]:
+        with flipper.flipping(self._world.items, self._load.flips_per_s, self._world.seed) as flips:
+            took = [timed(read) for read in self._reads]
         return summary(took) | {"flips_per_s": flips.per_s}
 
     def _soldouts(self) -> dict[str, float]:
-        """Hide what a visitor is shown first, and read until it is gone; in ms from before the flip to after the read."""
-        took = (
-            [self._soldout(user) for user in self._rng.integers(self._world.holders, self._world.users, _SOLDOUTS).tolist()]
-            if (self._world.holders < self._world.users)
-            else [self._soldout(user) for user in self._who[:_SOLDOUTS]]
-        )
+        """Hide the first item that a visitor is shown, and read until it is gone; from before the flip to after the read.
+
+        Not the hot one: its turn comes, and no other stands in so many lists.
+        """
+        took = [self._soldout(read) for read in self._reads_of(self._world.users, self._load.probes)]
         return summary(took) | {"samples": len(took)}
 
-    def _soldout(self, user: int) -> float:
-        shown = self._read(user)[0]
+    def _soldout(self, read: Read) -> float:
+        shown = next(name for name in read() if name != item_id(HOT))
         row, begun = int(shown.removeprefix("i-")), time.perf_counter()
         self._design.flip(self._client, row, available=False)
-        while shown in self._read(user) and time.perf_counter() - begun < _LONGEST_S:
-            pass
+        while shown in read():
+            if time.perf_counter() - begun > _LONGEST_S:
+                msg = f"{self._design.name}: {shown} is shown {_LONGEST_S:g} s after it was hidden; mend the design first"
+                raise LocalStackError(msg)
         took = time.perf_counter() - begun
         self._design.flip(self._client, row, available=True)
         return took
 
-    def _hot(self) -> dict[str, Any]:
+    def _hot(self, flipper: Flipper) -> dict[str, Any]:
         """Hide the item of the flash sale and show it again; ``still_shown`` and ``not_back`` count visitors asked afterwards."""
-        asked = self._rng.integers(0, self._world.holders, _ASKED).tolist()
-        before = self._showing(asked)
-        took: list[float] = []
-        gone = self._flip_hot(took, available=False)
-        still = self._showing(asked)
-        back = self._flip_hot(took, available=True)
-        counts = {"asked": before, "still_shown": still, "not_back": before - self._showing(asked)}
-        meanwhile = summary(took)
-        return {
-            "holders": self._world.holders,
-            "gone_ms": gone * 1e3,
-            "back_ms": back * 1e3,
-            **counts,
-            "read_p50_ms": meanwhile["p50_ms"],
-            "read_p99_ms": meanwhile["p99_ms"],
-        }
-
-    def _flip_hot(self, took: list[float], *, available: bool) -> float:
-        who = iter(np.random.default_rng(HOT).integers(0, self._world.users, 10_000_000))
-        read: Callable[[], list[str]] = lambda: self._read(int(next(who)))  # noqa: E731
-        return flip_apart(self._design, self._url, HOT, lambda: took.append(timed(read)), available=available)
-
-    def _showing(self, asked: Sequence[int]) -> int:
-        return sum(item_id(HOT) in self._read(user) for user in asked)
+        asked, took = self._reads_of(self._world.holders, self._load.probes), list[float]()
+        reads = cycle(self._reads)
+        meanwhile: Callable[[], None] = lambda: took.append(timed(next(reads)))  # noqa: E731
+        before = _showing(asked)
+        gone = flipper.flip(HOT, meanwhile, available=False)
+        still = _showing(asked)
+        back = flipper.flip(HOT, meanwhile, available=True)
+        times = {"holders": self._world.holders, "gone_ms": gone * 1e3, "back_ms": back * 1e3}
+        counts = {"asked": before, "still_shown": still, "not_back": before - _showing(asked), "reads": len(took)}
+        return times | counts | {f"read_{name}": figure for name, figure in summary(took).items()}
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -110,3 +114,7 @@ def summary(took: Sequence[float]) -> dict[str, float]:
     """Return p50 and p99 in ms and the rate of one client, of seconds per call."""
     p50, p99 = np.percentile(took, [50, 99]) * 1e3
     return {"p50_ms": float(p50), "p99_ms": float(p99), "per_s": len(took) / sum(took)}
+
+
+def _showing(asked: Sequence[Read]) -> int:
+    return sum(item_id(HOT) in read() for read in asked)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar, Final
 
 import redis
 
-from streamrec.bench.freshness.rivals.design import Say
+from streamrec.bench.freshness.rivals.design import Read, Say
 from streamrec.bench.freshness.rivals.world import SHOWN, World, blocks, item_id, place_scores, user_id
 from streamrec.catalogue.redis_store import RedisFactStore
 from streamrec.catalogue.store import Fact
@@ -54,9 +55,13 @@ class Pushed:
                     pipe.set(keys.rec(user_id(user)), packed_list(world, user), ex=keys.VISITOR_TTL_S)
                 pipe.execute()
 
-    def read(self, client: redis.Redis, world: World, user: int) -> list[str]:  # noqa: ARG002 - a port's argument
-        """Return the first ten of the guarded list."""
-        return Storefront(client).top(user_id(user), SHOWN).ids()
+    def reads(self, client: redis.Redis, world: World, users: Sequence[int]) -> list[Read]:  # noqa: ARG002 - a port's argument
+        """Return reads of the first ten of the guarded lists."""
+        shop = Storefront(client)
+        return [partial(self._read, shop, user_id(user)) for user in users]
+
+    def _read(self, shop: Storefront, visitor: str) -> list[str]:
+        return shop.top(visitor, SHOWN).ids()
 
     def flip(self, client: redis.Redis, row: int, *, available: bool) -> None:
         """Write one stock fact."""

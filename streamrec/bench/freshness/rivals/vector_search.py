@@ -6,7 +6,8 @@ and the wheel's own server asks for an OpenSSL that current systems no longer ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -15,14 +16,16 @@ import numpy as np
 import redis
 from numpy.typing import NDArray
 
-from streamrec.bench.freshness.rivals.design import Say
-from streamrec.bench.freshness.rivals.world import DIM, INTERESTS, SHOWN, Vectors, World, blocks, item_id
+from streamrec.bench.freshness.rivals.design import Read, Say
+from streamrec.bench.freshness.rivals.world import INTERESTS, SHOWN, Vectors, World, blocks, item_id
 from streamrec.config import IndexSettings
 from streamrec.errors import ConfigError
 
 _INDEX: Final = "products"
 _PREFIX: Final = "product:"
 _BLOCK: Final = 100
+#: Two scores of the same pair of vectors, summed in another order, differ by less.
+_TIE: Final = 1e-5
 _QUERY: Final = f"(@in_stock:{{1}})=>[KNN {SHOWN} @vector $q AS distance]"
 
 
@@ -53,7 +56,7 @@ class VectorSearch:
         graph = IndexSettings()
         parameters = {
             "TYPE": "FLOAT32",
-            "DIM": DIM,
+            "DIM": world.vectors.shape[1],
             "DISTANCE_METRIC": "IP",
             "INITIAL_CAP": world.items,
             "M": graph.m,
@@ -73,12 +76,18 @@ class VectorSearch:
     def load_visitors(self, client: redis.Redis, world: World, say: Say) -> None:
         """Write nothing: a read brings the visitor's interests along."""
 
-    def read(self, client: redis.Redis, world: World, user: int) -> list[str]:
-        """Return the ten neighbours of the visitor's first interest."""
-        return self.search(client, world.interest(user, 0))
+    def reads(self, client: redis.Redis, world: World, users: Sequence[int]) -> list[Read]:
+        """Return searches for the ten neighbours of each visitor's first interest."""
+        return [partial(self.search, client, world.interest(user, 0).tobytes()) for user in users]
 
-    def read_all(self, client: redis.Redis, interests: Iterable[Vectors]) -> list[str]:
-        """Return the ten best of the neighbours of all interests, asked for in one round trip."""
+    def reads_of_all(self, client: redis.Redis, world: World, users: Sequence[int]) -> list[Read]:
+        """Return searches for the ten best of the neighbours of all of a visitor's interests, asked for in one round trip."""
+        return [
+            partial(self._search_all, client, [world.interest(user, place).tobytes() for place in range(INTERESTS)])
+            for user in users
+        ]
+
+    def _search_all(self, client: redis.Redis, interests: Sequence[bytes]) -> list[str]:
         with client.pipeline(transaction=False) as pipe:
             ask: Any = pipe.execute_command  # not typed by its authors
             for interest in interests:
@@ -87,43 +96,39 @@ class VectorSearch:
         best = sorted((distance, name) for found in answers for name, distance in found)
         return list(dict.fromkeys(name for _, name in best))[:SHOWN]
 
-    def search(self, client: redis.Redis, query: Vectors) -> list[str]:
-        """Return the ids of the ten neighbours of a vector that are in stock, nearest first."""
+    def search(self, client: redis.Redis, query: bytes) -> list[str]:
+        """Return the ids of the ten neighbours of a float32 vector that are in stock, nearest first."""
         return [name for name, _ in _neighbours(_send(client, *_search(query)))]
 
     def flip(self, client: redis.Redis, row: int, *, available: bool) -> None:
         """Change the field that the searches filter by."""
         client.hset(_name(row), "in_stock", str(int(available)))
 
-    def move(self, client: redis.Redis, row: int, vector: Vectors) -> None:
-        """Give an item another vector."""
-        client.hset(_name(row), "vector", _bytes(vector))
+    def move(self, client: redis.Redis, row: int, vector: bytes) -> None:
+        """Give an item another float32 vector."""
+        client.hset(_name(row), "vector", vector)
 
 
-def interests_of(world: World, user: int) -> list[Vectors]:
-    """Return all interests of a visitor."""
-    return [world.interest(user, place) for place in range(INTERESTS)]
-
-
-def exact(vectors: NDArray[np.floating], hidden: NDArray[np.bool_], queries: Vectors) -> NDArray[np.intp]:
-    """Return (n, 10) rows of the largest inner products with (n, 512) queries among what is not hidden; the oracle."""
+def exact(vectors: NDArray[np.floating], hidden: NDArray[np.bool_], queries: Vectors) -> Vectors:
+    """Return (n, items) float32 inner products of (n, dim) queries with all vectors, -inf for what is hidden; the oracle."""
     scores = np.empty((len(queries), len(vectors)), np.float32)
     for start in range(0, len(vectors), 50_000):
         part = slice(start, start + 50_000)
         scores[:, part] = queries @ vectors[part].astype(np.float32).T
     scores[:, hidden] = -np.inf
-    return np.argpartition(-scores, SHOWN - 1, axis=1)[:, :SHOWN]
+    return scores
 
 
-def recall(found: Sequence[Sequence[str]], best: NDArray[np.intp]) -> float:
-    """Return the mean share of the exact ten that were found."""
-    shares = [len({item_id(row) for row in rows} & set(ids)) / SHOWN for ids, rows in zip(found, best.tolist(), strict=True)]
-    return float(np.mean(shares))
+def recall(found: Sequence[Sequence[str]], scores: Vectors) -> float:
+    """Return the mean share of the exact ten that were found; what is as near as the tenth counts as one of them."""
+    tenth = -np.partition(-scores, SHOWN - 1, axis=1)[:, SHOWN - 1] - _TIE
+    rows = [[int(name.removeprefix("i-")) for name in dict.fromkeys(names)] for names in found]
+    return float(np.mean([(scores[n, ids] >= tenth[n]).sum() / SHOWN for n, ids in enumerate(rows)]))
 
 
-def _search(query: Vectors) -> tuple[Any, ...]:
+def _search(query: bytes) -> tuple[Any, ...]:
     wanted = ("SORTBY", "distance", "RETURN", 1, "distance", "LIMIT", 0, SHOWN)
-    return ("FT.SEARCH", _INDEX, _QUERY, "PARAMS", 2, "q", query.tobytes(), *wanted, "DIALECT", 2)
+    return ("FT.SEARCH", _INDEX, _QUERY, "PARAMS", 2, "q", query, *wanted, "DIALECT", 2)
 
 
 def _neighbours(answer: list[Any]) -> list[tuple[str, float]]:

@@ -9,20 +9,20 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-DIM: Final = 512
 LIST_SIZE: Final = 50
 INTERESTS: Final = 3
 SHOWN: Final = 10
 #: The item of the flash sale: in the first ten places of the lists of the first ``holders`` visitors, and in no other list.
 HOT: Final = 0
-_CLUSTER_SIZE: Final = 200
+#: One holder in so many looks for it first: were it all of them, every search would go to one corner of a warm graph.
+_LOOKING: Final = 10
 
 Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class World:
-    """``vectors`` (items, 512) of norm 1; ``lists`` (users, 50) rows, best first; ``interests`` (users, 3) rows."""
+    """``vectors`` (items, dim) of norm 1; ``lists`` (users, 50) rows, best first; ``interests`` (users, 3) rows."""
 
     vectors: NDArray[np.floating]
     lists: NDArray[np.int32]
@@ -41,30 +41,21 @@ class World:
         return len(self.lists)
 
     def interest(self, user: int, place: int) -> Vectors:
-        """Return a visitor's interest (512,) float32 of norm 1: near an item's vector, and the same at every call."""
+        """Return a visitor's interest (dim,) float32 of norm 1: near an item's vector, and the same at every call."""
         rng = np.random.default_rng([self.seed, user, place])
         near = self.vectors[self.interests[user, place]].astype(np.float32)
-        return _unit(near + 0.3 * _unit(rng.standard_normal(near.shape, np.float32)))
+        return unit(near + 0.3 * unit(rng.standard_normal(near.shape, np.float32)))
 
 
-def make_world(items: int, users: int, vectors: NDArray[np.floating] | None, holders: int, seed: int) -> World:
-    """Return the world of a seed; ``vectors`` None: clustered random ones."""
+def make_world(vectors: NDArray[np.floating], users: int, holders: int, seed: int) -> World:
+    """Return the world of a seed over the vectors of its items."""
+    items = len(vectors)
     rng = np.random.default_rng(seed)
     lists = _lists(rng, items, users)
     lists[np.arange(holders), rng.integers(0, SHOWN, holders)] = HOT
     interests = rng.integers(1, items, (users, INTERESTS), np.int32)
-    interests[:holders, 0] = HOT
-    return World(clustered(rng, items) if vectors is None else vectors, lists, interests, holders, seed)
-
-
-def clustered(rng: np.random.Generator, n: int) -> Vectors:
-    """Return (n, 512) float32 vectors of norm 1 around one centre per 200."""
-    centres = _unit(rng.standard_normal((n // _CLUSTER_SIZE + 1, DIM), np.float32))
-    vectors = np.empty((n, DIM), np.float32)
-    for start in range(0, n, 10_000):
-        part = vectors[start : start + 10_000]
-        part[:] = _unit(centres[rng.integers(0, len(centres), len(part))] + _unit(rng.standard_normal(part.shape, np.float32)))
-    return vectors
+    interests[: holders // _LOOKING + 1, 0] = HOT
+    return World(vectors, lists, interests, holders, seed)
 
 
 def item_id(row: int) -> str:
@@ -88,13 +79,14 @@ def blocks(n: int, size: int, say: Callable[[str], None], what: str) -> list[ran
     return [range(start, min(start + size, n)) for start in range(0, n, size)]
 
 
+def unit(vectors: Vectors) -> Vectors:
+    """Return the vectors with norm 1."""
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True), np.float32)
+
+
 def _lists(rng: np.random.Generator, items: int, users: int) -> NDArray[np.int32]:
     """Return (users, 50) distinct items of each visitor, never the hot one; every other item is as likely."""
     steps = rng.integers(1, max((items - 1) // LIST_SIZE, 1) + 1, (users, LIST_SIZE), np.int32)
     begins = rng.integers(0, items, (users, 1), np.int32)
     rows = (begins + steps.cumsum(axis=1, dtype=np.int32)) % (items - 1) + 1
     return np.asarray(rng.permuted(rows, axis=1), np.int32)
-
-
-def _unit(vectors: Vectors) -> Vectors:
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True), np.float32)
