@@ -60,5 +60,7 @@ def _show_tier(tier: dict[str, Any]) -> None:
     table(
         ["variant", *columns],
         [[name, *(row.get(c, "-") for c in columns)] for name, row in rows.items()],
-        title=f"{tier['items']:,} items",
+        title=f"{tier['items']:,} items, {tier['queries']:,} queries",
     )
+    for note in tier["notes"]:
+        click.echo(note)

@@ -13,6 +13,7 @@ from streamrec.config import IndexSettings
 from streamrec.index import files
 from streamrec.index.codec import SAMPLE, Codec, CompactCodec, CompactOptions, WholeCodec
 from streamrec.index.graph import Graph, GraphOptions, Rescore
+from streamrec.index.memory import give_back
 from streamrec.index.port import Labels, Vectors, as_changes, as_labels, as_vectors, check_k
 from streamrec.index.rebuild import Rebuild
 from streamrec.index.rows import Rows, empty_answer
@@ -273,6 +274,8 @@ class HnswIndex:
             if fresh is not None:
                 self._rows.recode(fresh.codec, fresh.matrix)
             self._rows.version += 1
+            del rebuild, fresh
+            give_back()
 
 
 def _spread(values: NDArray[Any]) -> NDArray[Any]:

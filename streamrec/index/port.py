@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,8 @@ from streamrec.errors import VectorIndexError
 
 Labels = NDArray[np.int32]
 Vectors = NDArray[np.float32]
+#: Vectors checked at once; marks for all numbers of a large batch would be a quarter of its memory.
+_CHUNK: Final = 4096
 
 
 class VectorIndex(Protocol):
@@ -135,7 +137,7 @@ def as_vectors(vectors: ArrayLike, dim: int) -> Vectors:
     if checked.ndim != 2 or checked.shape[1] != dim:
         msg = f"vectors have shape {checked.shape}, the index has dimension {dim}; use one model for items and queries"
         raise VectorIndexError(msg)
-    if not np.isfinite(checked).all():
+    if not all(np.isfinite(checked[start : start + _CHUNK]).all() for start in range(0, len(checked), _CHUNK)):
         msg = f"{int((~np.isfinite(checked)).any(axis=1).sum())} vectors hold NaN or infinity; check the encoder that made them"
         raise VectorIndexError(msg)
     return checked

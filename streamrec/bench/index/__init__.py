@@ -23,7 +23,7 @@ from streamrec.bench.catalogue import BenchCatalogue, bench_catalogue
 from streamrec.bench.index.engines import ENGINES, OURS, PEERS, missing_peers
 from streamrec.bench.index.filters import filters
 from streamrec.bench.index.measure import Job, measure
-from streamrec.bench.index.tier import tier
+from streamrec.bench.index.tier import QUERIES, tier
 from streamrec.bench.index.world import World
 from streamrec.config import IndexSettings, Settings
 from streamrec.errors import DataError
@@ -49,8 +49,8 @@ def run(
     """Return our figures as ``fresh``, ``cycles``, ``rebuilt``, ``ratios``, ``missing``, ``filters`` and ``tier``, and ``peers``.
 
     Latencies in milliseconds, memory in MB of 10⁶ bytes, rates per second of wall clock, recalls as shares of the exact 10 best.
-    ``tier_items`` 0 leaves the tier out. ``apart`` False measures in this process: memory then counts for little. Raises DataError
-    where a process ends early or a peer is unknown.
+    ``tier_items`` 0 leaves the tier out; it is asked at least ``tier.QUERIES``. ``apart`` False measures in this process: memory
+    then counts for little. Raises DataError where a process ends early or a peer is unknown.
     """
     if unknown := sorted(set(peers) - set(PEERS)):
         msg = f"no peer is named {', '.join(unknown)}; name some of {', '.join(PEERS)}"
@@ -77,7 +77,7 @@ def run(
         "geometry": goods.geometry,
         **ours,
         "filters": [{"filter": name, "share": round(float(mask.mean()), 5), **ours["filters"][name]} for name, mask in masks],
-        "tier": tier(_world(make, tier_items, 0, queries, seed)[0], settings, do, say) if tier_items else None,
+        "tier": tier(_world(make, tier_items, 0, max(queries, QUERIES), seed)[0], settings, do, say) if tier_items else None,
         "peers": {name: _engine(replace(job, engine=name, filters=[]), do, say) for name in peers if name not in absent},
         "not_installed": absent,
     }

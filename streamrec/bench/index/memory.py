@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
-from contextlib import suppress
 from pathlib import Path
+
+from streamrec.index.memory import give_back
 
 
 def settled_mb() -> float:
     """Return the process's memory after everything that is free was given back, in MB; see ``anonymous_mb``."""
     gc.collect()
-    with suppress(OSError, AttributeError):  # only glibc has it
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    give_back()
     return anonymous_mb()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -136,8 +137,9 @@ def test_filters_pass_about_the_share_that_they_stand_for(make: Callable[[int], 
 
 
 def test_the_bench_returns_figures_that_json_can_hold_and_tables_show(
-    make: Callable[[int], BenchCatalogue], capsys: pytest.CaptureFixture[str]
+    make: Callable[[int], BenchCatalogue], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(index, "QUERIES", 20)
     figures = index.run(
         500, queries=20, cycles=2, tier_items=300, peers=("hnswlib",), catalogue=make, settings=SETTINGS, apart=False
     )
@@ -154,6 +156,19 @@ def test_the_bench_returns_figures_that_json_can_hold_and_tables_show(
     printed = capsys.readouterr().out
     for said in ("streamrec", "hnswlib", "cycle 2", "rebuilt", "price <", "compact", "last cycle to a fresh build"):
         assert said in printed
+
+
+def test_of_a_large_tier_only_the_memory_of_the_reference_is_told(
+    make: Callable[[int], BenchCatalogue], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(import_module("streamrec.bench.index.tier"), "LARGE", 299)
+    monkeypatch.setattr(index, "QUERIES", 20)
+    figures = index.run(300, queries=10, cycles=0, tier_items=300, peers=(), catalogue=make, settings=SETTINGS, apart=False)
+    assert figures["tier"]["queries"] == 20
+    assert set(figures["tier"]["float32"]) == {"memory_mb", "bytes_per_item"}
+    assert set(figures["tier"]["variants"]) == {"compact"}
+    show(figures)
+    assert "least effort" in capsys.readouterr().out
 
 
 def test_without_cycles_there_is_nothing_to_compare_and_nothing_missing(
