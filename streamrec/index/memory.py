@@ -9,7 +9,7 @@ from contextlib import suppress
 def give_back() -> None:
     """Return free pages to the system; without it those of a graph that was replaced stay resident.
 
-    Takes about a millisecond per 100 MB that are free. Does nothing where the C library is not glibc.
+    Does nothing where the C library is not glibc.
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
