@@ -48,15 +48,22 @@ def recalled(ranked: RankedList, items: ItemTable, campaigns: CampaignBook) -> R
 
     Publishing it again gives the same list. None for a list that tells of an item or a reason which is not known here.
     """
-    whys = [item.why.partition(":") for item in ranked.items]
-    rows = items.find_all(ranked.ids())
-    reasons = [_CODES.get(name, -1) for name, _, _ in whys]
-    if min(reasons, default=0) < 0 or rows.min(initial=0) < 0 or len(set(ranked.ids())) < len(rows):
+    ids, whys = ranked.ids(), [item.why for item in ranked.items]
+    # A list has far fewer reasons than items.
+    told = {why: _reason(why, items, campaigns) for why in dict.fromkeys(whys)}
+    rows, reasons = items.find_all(ids), [told[why][0] for why in whys]
+    if min(reasons, default=0) < 0 or rows.min(initial=0) < 0 or len(set(ids)) < len(rows):
         return None
-    evidence = [_evidence(reason, of, items, campaigns) for reason, (_, _, of) in zip(reasons, whys, strict=True)]
-    query = next((of for reason, (_, _, of) in zip(reasons, whys, strict=True) if reason == _SEARCH), "")
+    query = next((why.partition(":")[2] for why, (reason, _) in told.items() if reason == _SEARCH), "")
     scores = np.array([item.score for item in ranked.items], np.float32)
-    return Ranking(rows, scores, np.array(reasons, np.uint8), np.array(evidence, np.int32), query)
+    return Ranking(rows, scores, np.array(reasons, np.uint8), np.array([told[why][1] for why in whys], np.int32), query)
+
+
+def _reason(why: str, items: ItemTable, campaigns: CampaignBook) -> tuple[int, int]:
+    """Return the code of a reason, -1 for none of ours, and its evidence."""
+    name, _, of = why.partition(":")
+    reason = _CODES.get(name, -1)
+    return reason, _evidence(reason, of, items, campaigns)
 
 
 def _evidence(reason: int, of: str, items: ItemTable, campaigns: CampaignBook) -> int:

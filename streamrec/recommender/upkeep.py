@@ -133,7 +133,7 @@ class Upkeep:
         self._adoption = self._store.adopt(self._share.has_visitor)
 
     def tick(self, budget_s: float) -> bool:
-        """Do what is due until about ``budget_s`` seconds are over; True where lists are left that hold what they must not.
+        """Do what is due until about ``budget_s`` seconds are over; True where lists are left that may hold what they must not.
 
         That is: campaigns that start or end now, lists to repair, lists to take over, and visitors to rank again. However small the
         budget, one step of each is done: under steady traffic repair goes on too. Raises StoreUnavailable; repeating is safe.
@@ -152,7 +152,7 @@ class Upkeep:
             self._rank_again(self._dirty.take(STEP))
             if time.monotonic() >= begun + budget_s:
                 break
-        return len(self._broken) > 0
+        return len(self._broken) > 0 or self._adoption is not None
 
     def _shifted(self, shift: Shift) -> None:
         if shift.raised:

@@ -37,6 +37,8 @@ class ReplicaReader(Reader):
         if missing:
             raise BrokerUnavailable(f"Kafka at {self.kafka.bootstrap} {UNSEEN} {', '.join(missing)}; {CREATE}")
         self._unread = {(topic, number) for topic in self.topics for number in range(counts[topic])}
+        # What lies before is applied already; with nothing delivered there is no other word of how far this reader is.
+        self.backlog.done({place: offset for place, offset in self._start_at.items() if place in self._unread})
         # A group id is asked for by librdkafka and used for nothing: no subscription, no commits.
         settings = reader(self.kafka, self.group) | {"enable.partition.eof": True}
         consumer = Consumer(settings | {"error_cb": self._refusal}, logger=LIBRARY_LOG)
