@@ -46,7 +46,7 @@ VECTOR_BATCH = 128
 #: Events of long ago taken at once: visitors of now wait behind it, some 40 ms where each of them lacks a list.
 HISTORY_BATCH = 64
 #: Of each sweep's interval, how long lists are repaired and item lists made.
-UPKEEP_S, FALLBACKS_S = 0.025, 0.005
+UPKEEP_S, FALLBACKS_S = 0.015, 0.005
 
 
 class PairsOutbox:

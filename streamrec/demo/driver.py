@@ -19,11 +19,12 @@ _OBSERVE_EVERY_S: Final = 1.0
 class Driver:
     """Runs until ``stop``; ``actions`` may be given at any time."""
 
-    def __init__(self, scene: Scene, pacer: Pacer | None = None) -> None:
+    def __init__(self, scene: Scene, pacer: Pacer | None = None, *, pause_s: float = _PAUSE_S) -> None:
         self._scene, self._pacer = scene, pacer
         self.actions: Merchant | None = None
         self.error: Exception | None = None
         self._stop = Flag()
+        self._pause_s = pause_s
         self._thread = Thread(target=self._run, name="driver", daemon=True)
 
     def start(self) -> None:
@@ -60,4 +61,4 @@ class Driver:
             if self._pacer is not None and began >= next_look:
                 next_look = began + _OBSERVE_EVERY_S
                 self._pacer.observe(self._scene.board.click_delay_ms)
-            self._stop.wait(_PAUSE_S)
+            self._stop.wait(self._pause_s)

@@ -34,8 +34,12 @@ _BLOCK: Final = 8192
 #: Lists repaired with the change itself, some 0.2 s of them; more are repaired at the next ticks, which lets events in between.
 AT_ONCE: Final = 2 * _BLOCK
 #: Lists ranked again per second for the sake of prices, or because they miss a few items: less than a third of what ranking in
-#: the background can do. A flash sale shortens a hundred thousand lists by one item, which is mostly back before a reader gets so far.
+#: the background can do. A flash sale shortens a hundred thousand lists by one item, which is mostly back soon.
 UNHURRIED_PER_S: Final = 100
+#: With more lists than that a look for those that hold an item takes tens of milliseconds (0.15 s of a million): the changes of so
+#: many milliseconds then share one.
+_MANY: Final = 100_000
+_LOOK_EVERY_MS: Final = 250
 #: A tick repairs for so long even while events wait: what sold out must be out of a hundred thousand lists within two seconds.
 _URGENT_S: Final = 0.1
 
@@ -74,10 +78,13 @@ class Upkeep:
         self._watch = CampaignWatch(knowledge.campaigns, knowledge.items)
         #: Row of a sold-out item -> lines of the visitors whose lists held it.
         self._waiting: OrderedDict[int, Lines] = OrderedDict()
+        #: What sold out and came back since the last look for the lists that hold it: row -> whether it is back; and when that was.
+        self._unlooked: dict[int, bool] = {}
+        self._looked_at_ms = 0
         #: Lines of lists to edit, as they wait longest, and of visitors to rank again.
         self._broken = LineQueue()
         self._dirty = LineQueue()
-        #: Rows whose reduction changed, at most as many as there are items; lines to rank again in good time; when the next are due.
+        #: Rows whose reduction changed, at most as many as there are items; lines to rank again in good time; when some are due.
         self._repriced: set[int] = set()
         self._unhurried = LineQueue()
         self._hurry_at_ms = 0
@@ -94,20 +101,36 @@ class Upkeep:
     def changed(self, changes: Changes) -> None:
         """Repair the lists that hold what went or came back; where they are more than ``AT_ONCE``, the rest at the next ticks.
 
+        Where very many lists are kept, the changes of a quarter of a second are looked for at once, in this call or at a tick.
         Lists that hold what is reduced otherwise than before are ranked again in the background, ``UNHURRIED_PER_S`` of them.
         Raises StoreUnavailable; what was not repaired is then due at the next tick.
         """
         self._repriced.update(self._matrix.held(changes.repriced).tolist())
-        lines, rows = self._matrix.places_holding(np.concatenate([changes.gone, changes.back]))
+        self._unlooked.update(dict.fromkeys(changes.gone.tolist(), False) | dict.fromkeys(changes.back.tolist(), True))
+        self._look()
+
+    def _look(self) -> None:
+        now_ms = self._clock.now_ms()
+        if not self._unlooked or (len(self._matrix) > _MANY and now_ms < self._looked_at_ms + _LOOK_EVERY_MS):
+            return
+        self._looked_at_ms = now_ms
+        unlooked, self._unlooked = self._unlooked, {}
+        gone = np.array([row for row, back in unlooked.items() if not back], np.int32)
+        back = np.array([row for row, back in unlooked.items() if back], np.int32)
+        self._moved(gone, back)
+
+    def _moved(self, gone: Rows, back: Rows) -> None:
+        """Repair the lists that hold what is ``gone``, and those that held or may hold what is ``back``."""
+        lines, rows = self._matrix.places_holding(np.concatenate([gone, back]))
         holders = np.unique(lines)
-        self._remember(changes.gone, lines, rows)
-        waiting = [self._waiting.pop(row) for row in changes.back.tolist() if row in self._waiting]
+        self._remember(gone, lines, rows)
+        waiting = [self._waiting.pop(row) for row in back.tolist() if row in self._waiting]
         # Their lists were ranked while it was gone. They had it before, so they get it back now and not in the background.
         missing = _without(waiting, holders)
-        if not self._watch.pinned.isdisjoint(changes.back.tolist()):
+        if not self._watch.pinned.isdisjoint(back.tolist()):
             self._mark_lines(self._matrix.lines())  # its slot is in everybody's list, also in those that never held it
         # Marked before anything is tried: the facts are applied, so nobody tells of this change a second time.
-        if len(changes.back):
+        if len(back):
             self._mark_lines(self._matrix.short())  # whatever came back has room there
         self._mark_lines(missing)
         self._broken.append(holders)
@@ -142,6 +165,7 @@ class Upkeep:
         if shift is not None:
             self._shifted(shift)
         begun = time.monotonic()
+        self._look()
         while len(self._broken):
             self._repair(_BLOCK)
             if time.monotonic() >= begun + max(_URGENT_S, budget_s):

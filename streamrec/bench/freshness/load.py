@@ -30,6 +30,11 @@ _WATCHED_BACK: Final = 5
 _AWAY_S: Final = (3.0, 5.0)
 #: Cold items that take turns in being sold out; enough that each has some seconds between two facts.
 _COLD: Final = 20_000
+#: How ids of new items begin.
+_NEW: Final = "new-"
+#: Sold-out facts of a burst that are followed and judged, spread evenly over it, the last one among them: to ask for all of them
+#: every few milliseconds would cost Redis more than the burst itself.
+_FOLLOWED: Final = 100
 #: Of the cold facts, the share that is repeated late with an older fact beside it.
 _STALE: Final = 0.01
 _HINTED: Final = 100
@@ -124,16 +129,17 @@ class Load(Merchant):
         self._truth.all_may_return(back)
         facts = [(item_id, quantity) for quantity, ids in ((0, gone), (7, back)) for item_id in ids]
         self._rng.shuffle(facts)
-        probe = AllSoldOut(self._guarded)
+        probe, followed = AllSoldOut(self._guarded), _spread([item_id for item_id, quantity in facts if not quantity], _FOLLOWED)
         for item_id, quantity in facts:
             ts = self._ts(item_id)
             self._ledger.write("stock", item_id, Fact(ts, quantity))
-            if not quantity:
+            if item_id in followed:
+                self._busy.add(item_id)
                 probe.sending(item_id, ts)
             self._outbox.publish(STOCK, item_id, Stock(quantity=quantity, ts=ts))
             if not quantity and self._rng.random() < _STALE:
                 self._agenda.at(self._rng.uniform(0.0, 0.3), partial(self._send_stale_stock, item_id, ts))
-        if gone:
+        if followed:
             self._board.put(probe)
 
     def _turns(self, count: int) -> tuple[list[str], list[str]]:
@@ -148,7 +154,6 @@ class Load(Merchant):
                 back.append(item_id)
             else:
                 self._cold_gone.add(item_id)
-                self._busy.add(item_id)
                 gone.append(item_id)
         return gone, back
 
@@ -161,8 +166,10 @@ class Load(Merchant):
     # ---- prices and the catalogue ----
 
     def _reprice(self) -> None:
-        """Give an item that lists hold a new price, with a discount and without in turns."""
-        item_id = self._rng.choice(self._hot)
+        """Give an item that somebody's list holds a new price, with a discount and without in turns."""
+        [user] = self._audience.anybody(1, self._rng)
+        ids = [item_id for item_id in self._lists_of([user]).get(user, []) if not item_id.startswith(_NEW)]
+        item_id = self._rng.choice(ids) if ids else self._rng.choice(self._hot)
         if item_id in self._busy:
             return
         listed = round(self._rng.uniform(5.0, 60.0), 2)
@@ -193,7 +200,7 @@ class Load(Merchant):
 
     def _list_new_item(self) -> None:
         self._new += 1
-        item_id, now_ms = f"new-{self._new:06d}", self._clock.now_ms()
+        item_id, now_ms = f"{_NEW}{self._new:06d}", self._clock.now_ms()
         item = self._edition(self._rng.randrange(len(self._world.goods)), f"new edition {self._new}", now_ms)
         seen = self._world.finder.ask(item_id, item.title)
         listed, found = Listed("new_item_to_list", item_id, keys.new()), Told("new_item_to_search", seen)
@@ -234,3 +241,8 @@ class Load(Merchant):
     def ranks_prices(self) -> bool:
         """Whether a price could be seen in scores."""
         return self._world.ranks_prices
+
+
+def _spread(ids: Sequence[str], n: int) -> set[str]:
+    """Return ``n`` of the ids, or all, evenly spread and with the last."""
+    return set(ids) if len(ids) <= n else {ids[-1 - len(ids) * i // n] for i in range(n)}

@@ -42,6 +42,8 @@ from streamrec.local.workspace import Workspace
 from workers.transport.producer import Producer
 
 _FRAME_S: Final = 0.5
+#: Between two looks at what has become visible: a finer one would take the processor from what is measured.
+_PAUSE_S: Final = 0.02
 #: A burst is one probe, a flash sale two, a restock five.
 _MAX_PROBES: Final = 4096
 #: How much longer than the patience for one effect everything may take to come to its end.
@@ -177,7 +179,7 @@ def _play(  # noqa: PLR0917 - run names them
     finder.start()
     shop = Shop(goods, audience, files.clicks, finder, ranks_prices="weight_discount" in type(settings.ranking).model_fields)
     load = Load(scene, shop, options, clock=SystemClock(), rng=Random(options.seed))
-    driver = Driver(scene)
+    driver = Driver(scene, pause_s=_PAUSE_S)
     undo.callback(driver.stop)
     return _Play(options, place, view, board, scene.truth, scene.ledger, scene.outbox, readers, driver, load)
 
