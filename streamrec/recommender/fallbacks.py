@@ -21,6 +21,8 @@ from streamrec.recommender.share import Share
 
 #: Items whose lists are made in one step, and categories per round.
 _STEP: Final = 16
+#: Items whose lists are made in a step while visitors wait.
+_SMALLEST: Final = 1
 _CATEGORIES: Final = 4
 #: An unchanged list is written again after this, so that it never expires.
 _REWRITE_MS: Final = keys.FALLBACK_TTL_S * 1000 // 4
@@ -96,8 +98,10 @@ class Fallbacks:
             self._push_changed(now_ms, dict(self._shop(now_ms)))
             self._behind = max(self._behind - _CATEGORIES, 0)
             self._shop_due_ms = 0 if self._behind else now_ms + int(self._settings.fallback_interval_s * 1000)
+        if self._due and budget_s <= 0:
+            self._push_items(now_ms, _SMALLEST)  # others are waited for, but under steady traffic these lists are made, too
         while self._due and time.monotonic() < deadline:
-            self._push_items(now_ms)
+            self._push_items(now_ms, _STEP)
 
     def _shop(self, now_ms: int) -> Iterator[tuple[str, Ranking]]:
         ranker, n = self._knowledge.ranker, self._settings.fallback_size
@@ -123,9 +127,9 @@ class Fallbacks:
         self._pushed.update({key: (now_ms, tuple(ranked.ids())) for key, ranked in lists.items()})
         self._observer.count("lists_pushed", "fallback", len(lists))
 
-    def _push_items(self, now_ms: int) -> None:
+    def _push_items(self, now_ms: int, step: int) -> None:
         items, ranker = self._knowledge.items, self._knowledge.ranker
-        rows = [self._due.popitem()[0] for _ in range(min(_STEP, len(self._due)))]
+        rows = [self._due.popitem()[0] for _ in range(min(step, len(self._due)))]
         names = [name for row in rows if self._share.has_item(name := items.id(row))]
         n, hidden = self._settings.item_list_size, self._knowledge.hidden(now_ms)
         lists = {}

@@ -27,6 +27,8 @@ from streamrec.recommender.share import Share
 
 #: Visitors ranked again per step; small enough that an event never waits long behind it.
 STEP: Final = 16
+#: And while an event waits already.
+SMALLEST: Final = 2
 #: Lists sorted again at once when a boost or bury starts or ends, those of the visitors who came last.
 _OVERLAID: Final = 10_000
 #: Lists repaired per call of the store.
@@ -36,9 +38,9 @@ AT_ONCE: Final = 2 * _BLOCK
 #: Lists ranked again per second for the sake of prices, or because they miss a few items: less than a third of what ranking in
 #: the background can do. A flash sale shortens a hundred thousand lists by one item, which is mostly back soon.
 UNHURRIED_PER_S: Final = 100
-#: With more lists than that a look for those that hold an item takes tens of milliseconds (0.15 s of a million): the changes of so
-#: many milliseconds then share one.
-_MANY: Final = 100_000
+#: With more lists than that a look for those that hold an item takes milliseconds (some 150 of a million): the changes of so many
+#: milliseconds then share one.
+_MANY: Final = 20_000
 _LOOK_EVERY_MS: Final = 250
 #: A tick repairs for so long even while events wait: what sold out must be out of a hundred thousand lists within two seconds.
 _URGENT_S: Final = 0.1
@@ -173,7 +175,7 @@ class Upkeep:
         self._adopt_until(begun + budget_s)
         self._let_go_on()
         while len(self._dirty):
-            self._rank_again(self._dirty.take(STEP))
+            self._rank_again(self._dirty.take(STEP if budget_s > 0 else SMALLEST))
             if time.monotonic() >= begun + budget_s:
                 break
         return len(self._broken) > 0 or self._adoption is not None

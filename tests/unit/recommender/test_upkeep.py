@@ -12,7 +12,7 @@ from streamrec.events import Click, Targets
 from streamrec.lists.keys import HOME
 from streamrec.lists.packing import ListItem, RankedList
 from streamrec.lists.visitors import MemoryVisitorStore, Replacement
-from streamrec.recommender.upkeep import STEP
+from streamrec.recommender.upkeep import SMALLEST, STEP
 from tests.unit.recommender.rooms import T0, Nothing, Room
 
 #: Visitors that one step cannot do, and two can.
@@ -348,7 +348,7 @@ def test_however_small_the_budget_one_step_is_done() -> None:
         room.click(f"u{n}", "i1")
     room.campaign("c", "boost", "i9", factor=1000.0)
     room.upkeep.tick(0.0)
-    assert room.upkeep.backlog == MANY - STEP
+    assert room.upkeep.backlog == MANY - SMALLEST
 
 
 # -- campaigns -------------------------------------------------------------------------------------------------------------
