@@ -33,10 +33,10 @@ class FreshnessOptions:
     clicks: float = 20.0
     #: Stock facts per second; they come in bursts, all facts of ``burst_s`` seconds at once.
     stock_rate: float = 2000.0
-    burst_s: float = 1.0
+    burst_s: float = 0.25
     #: Flash sales per second: each sells out an item that stands in very many lists, and brings it back some seconds later. Among
-    #: a million lists one every four seconds edits some 50,000 of them a second.
-    flash_sales: float = 0.25
+    #: a million lists one every twenty seconds edits some 10,000 of them a second.
+    flash_sales: float = 0.05
     prices: float = 20.0
     changes: float = 2.0
     new_items: float = 0.5
