@@ -48,7 +48,7 @@ class Sizes(click.ParamType):
     show_default=True,
     help="Items of very many lists sold out, per second.",
 )
-@click.option("--burst", "burst_s", type=click.FloatRange(0.01), default=0.25, show_default=True, help="Seconds between two bursts.")
+@click.option("--burst", "burst_s", type=click.FloatRange(0.01), default=0.25, show_default=True, help="Seconds between bursts.")
 @click.option("--campaigns", type=click.FloatRange(0), default=0.2, show_default=True, help="Campaigns per second.")
 @click.option(
     "--patience", "patience_s", type=click.FloatRange(1), default=15.0, show_default=True, help="Seconds until an effect is lost."
