@@ -193,7 +193,9 @@ class Reader:
         self.send(_Begin())
 
     def send(self, note: Note | _Begin | _Stop) -> None:
-        """Send one note; notes are sent in order of time."""
+        """Send one note; notes are sent in order of time. A reader that has finished hears nothing more."""
+        if self._pipe.closed:
+            return
         with suppress(BrokenPipeError, ConnectionResetError):  # a dead reader is noticed by ``alive``
             self._pipe.send(note)
 

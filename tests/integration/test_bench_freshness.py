@@ -42,8 +42,10 @@ def test_a_tiny_run_measures_every_effect_and_finds_no_violation(tmp_path: Path)
         users=200,
         seconds=12.0,
         reads=300,
-        read_rate=300.0,
+        readers=2,
+        read_rate=150.0,
         stock_rate=40.0,
+        flash_sales=1.0,
         clicks=10.0,
         prices=5.0,
         new_items=1.0,
@@ -61,7 +63,7 @@ def test_a_tiny_run_measures_every_effect_and_finds_no_violation(tmp_path: Path)
     assert {name for name in LATENCIES if not found["latency_ms"][name]["n"]} <= OPTIONAL
     assert found["latency_ms"]["soldout_to_guarded"]["n"] > 100
     assert 0 < found["read_p50_ms"] <= found["read_p99_ms"] <= found["read_max_ms"]
-    assert {"broker", "redis", "recommender", "embedder", "availability", "aggregator", "reader-0", "bench"} == set(
+    assert {"broker", "redis", "recommender", "embedder", "availability", "aggregator", "reader-0", "reader-1", "bench"} == set(
         found["memory_mb"]
     )
     assert found["bytes_per_visitor"] > 1000
