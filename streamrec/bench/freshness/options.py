@@ -69,7 +69,8 @@ class FreshnessOptions:
             problems.append(f"histories is {self.histories:,}; give 1 to {self.users:,}, the number of visitors")
         if self.burst_s * self.stock_rate > self.items:
             problems.append(
-                f"a burst has {self.burst_s * self.stock_rate:,.0f} stock facts; give a stock rate below {self.items:,}"
+                f"a burst has {self.burst_s * self.stock_rate:,.0f} stock facts; "
+                f"give a stock rate below {self.items / self.burst_s:,.0f}"
             )
         if problems:
             raise ConfigError("; ".join(problems))

@@ -58,7 +58,7 @@ def test_table_plots_and_the_reports_themselves_are_written(tmp_path: Path) -> N
         (["--sizes", "many"], "write them like 10000,100000"),
         (["--plots", "somewhere"], "give the --sizes"),
         (["--items", "50"], "give at least 100"),
-        (["--items", "1000", "--users", "200"], "give a stock rate below 1,000"),
+        (["--items", "400", "--users", "200"], "give a stock rate below 1,600"),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_anything_starts(arguments: list[str], words: str) -> None:

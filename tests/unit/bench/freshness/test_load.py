@@ -96,7 +96,9 @@ def world(client: redis.Redis, goods: Goods, **rates: float) -> World:
         sent.send(CLICKS, user_id(number), encode(Click(item_id=ids[number], ts=10**12, event_id=f"c{number}"), CLICKS))
     lists = [unpack(client.get(keys.rec(user_id(number)))).ids() for number in range(USERS)]  # type: ignore[arg-type]
     members = np.array([[ids.index(item_id) for item_id in one] for one in lists], np.int32)
-    off = dict.fromkeys(("clicks", "stock_rate", "prices", "changes", "new_items", "campaigns"), 0.0)
+    off = dict.fromkeys(("clicks", "stock_rate", "flash_sales", "prices", "changes", "new_items", "campaigns"), 0.0) | {
+        "burst_s": 1.0
+    }
     options = FreshnessOptions(items=ITEMS, users=100, **(off | rates))  # type: ignore[arg-type]
     notes: list[Note] = []
     board = Board(client, patience_s=5.0)

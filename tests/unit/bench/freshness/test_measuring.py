@@ -235,7 +235,7 @@ def test_steps_are_done_in_order_of_their_time_and_what_repeats_ends() -> None:
         ({"seconds": 0.0}, "seconds is 0"),
         ({"clicks": -1.0}, "clicks is -1"),
         ({"users": 500, "histories": 501}, "give 1 to 500"),
-        ({"items": 1000, "stock_rate": 2000.0}, "give a stock rate below 1,000"),
+        ({"items": 400, "stock_rate": 2000.0}, "give a stock rate below 1,600"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_with_what_to_give(wrong: dict[str, Any], word: str) -> None:
