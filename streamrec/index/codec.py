@@ -137,6 +137,7 @@ class CompactCodec:
     """
 
     kind = "compact"
+    #: That of whole vectors; how long one row of these takes was not measured.
     scan_us = 0.13
 
     def __init__(self, rotation: NDArray[np.float64], scale: NDArray[np.float64], options: CompactOptions) -> None:
