@@ -33,7 +33,7 @@ SMALLEST: Final = 2
 _OVERLAID: Final = 10_000
 #: Lists repaired per call of the store.
 _BLOCK: Final = 8192
-#: Lists repaired with the change itself, 0.6 s of them alone on two cores; the rest at the next ticks, which lets events in between.
+#: Lists repaired with the change itself, 0.6 s of them alone on two cores; the rest at the next ticks: events come in between.
 AT_ONCE: Final = 2 * _BLOCK
 #: Lists ranked again per second for the sake of prices, or because they miss a few items: each takes one to two milliseconds, and a
 #: flash sale shortens a hundred thousand lists by one item that is mostly back soon.
