@@ -147,9 +147,11 @@ def _around(
     names = [item_id for item_id, _ in records]
     steps = [names[start : start + _ITEM_STEP] for start in range(0, len(names), _ITEM_STEP)]
     n = settings.lists.item_list_size
+    layouts = [knowledge.lay_out(ranking, _START_MS, hidden).layout for ranking in rankings]
     works: dict[str, tuple[Callable[[], object], int]] = {
         "publish_us": (lambda: _all(knowledge.publish(ranking, _START_MS, hidden) for ranking in rankings), len(profiles)),
-        "matrix_put_us": (lambda: matrix.put(users, rankings, _START_MS, hidden), len(profiles)),
+        "lay_out_us": (lambda: _all(knowledge.lay_out(ranking, _START_MS, hidden) for ranking in rankings), len(profiles)),
+        "matrix_put_us": (lambda: matrix.put(users, rankings, _START_MS, layouts), len(profiles)),
         "neighbours_update_us": (lambda: knowledge.take_neighbours(records), len(records)),
         "similar_us": (lambda: _all(knowledge.ranker.similar(step, _START_MS, n) for step in steps), len(names)),
         "together_us": (lambda: _all(knowledge.ranker.together(step, _START_MS, n) for step in steps), len(names)),

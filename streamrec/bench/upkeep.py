@@ -18,9 +18,7 @@ from streamrec.events.topics import CATALOG, STOCK
 from streamrec.lists import keys
 from streamrec.lists.functions import run as send
 from streamrec.lists.matrix import ListMatrix
-from streamrec.lists.packing import ListItem, pack
 from streamrec.lists.redis_visitors import RedisVisitorStore
-from streamrec.lists.visitors import Amendment, Edit
 from streamrec.observe import Memory
 from streamrec.ranking import Ranking, Reason
 from streamrec.recommender import Knowledge, Upkeep, Whole
@@ -57,7 +55,6 @@ def measure(client: redis.Redis, rng: np.random.Generator, visitors: int) -> dic
         "restock_s": (back := _flip(knowledge, upkeep, 5, 2)),
         "restock_lists_per_s": holding / back,
         **_adopt(knowledge, store, visitors),
-        **_amend(store, visitors),
     }
 
 
@@ -68,9 +65,10 @@ def _fill(client: redis.Redis, knowledge: Knowledge, matrix: ListMatrix, rng: np
     for start in range(0, visitors, _BLOCK):
         users = _users(start, min(start + _BLOCK, visitors))
         rankings = [Ranking(rows, scores, reasons, rows) for rows in _rows(rng, len(users), k)]
-        matrix.put(users, rankings, now_ms, hidden)
-        lists = zip(users, (knowledge.publish(ranking, now_ms, hidden) for ranking in rankings), strict=True)
-        send(client, [("SET", keys.rec(user), pack(ranked), "EX", keys.VISITOR_TTL_S) for user, ranked in lists], "filling")
+        lists = [knowledge.lay_out(ranking, now_ms, hidden) for ranking in rankings]
+        matrix.put(users, rankings, now_ms, [laid.layout for laid in lists])
+        values = zip(users, lists, strict=True)
+        send(client, [("SET", keys.rec(user), laid.value, "EX", keys.VISITOR_TTL_S) for user, laid in values], "filling")
 
 
 def _rows(rng: np.random.Generator, n: int, k: int) -> Iterator[np.ndarray[tuple[int, ...], np.dtype[np.int32]]]:
@@ -102,19 +100,6 @@ def _adopt(knowledge: Knowledge, store: RedisVisitorStore, visitors: int) -> dic
     while len(matrix) < visitors:
         upkeep.tick(0.025)
     return {"adopted_lists_per_s": visitors / (time.perf_counter() - begun)}
-
-
-def _amend(store: RedisVisitorStore, visitors: int) -> dict[str, float]:
-    """Let another item come last in every list and go again: what an edit costs without the search for what to edit."""
-    users = _users(0, visitors)
-    item = ListItem("another", 0.5, "new")
-    made_at, figures = store.made_at(users), {}
-    for number, (name, edits) in enumerate((("inserts_per_s", [Edit("", item)]), ("removals_per_s", [Edit(item.id)]))):
-        begun = time.perf_counter()
-        store.amend_lists((Amendment(user, at, edits) for user, at in zip(users, made_at, strict=True)), number + 1)
-        figures[name] = visitors / (time.perf_counter() - begun)
-        made_at = [number + 1] * visitors
-    return figures
 
 
 def _users(start: int, end: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""How a published list becomes another one of the same ranking: which items go, which come, and in front of which."""
+"""How a published list becomes another one of the same ranking: its items keep their places in the text, shown or blank."""
 
 from __future__ import annotations
 
@@ -16,50 +16,81 @@ class ListEdits:
 
     #: The lines, each once, in the order in which they were asked for.
     lines: Lines
-    #: (m, k) bool; which places stand in the published list once it is edited.
+    #: (m, k) bool; which places are shown in the published list once it is edited.
     shown: NDArray[np.bool_]
-    #: (m,) int; how many places are ranked.
-    ranked: NDArray[np.intp]
+    #: Bytes of each published list, (m,).
+    length: NDArray[np.int64]
     #: Edits of each line, (m,).
     counts: NDArray[np.intp]
-    #: The place that goes or comes.
+    #: The place that is edited.
     places: NDArray[np.intp]
+    #: Where in the text the edit begins, and how many bytes it writes.
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    #: Whether the item of that place is written.
     comes: NDArray[np.bool_]
-    #: The place that what comes stands in front of, k: at the end; for what goes its own place.
-    before: NDArray[np.intp]
+    #: Whether the byte for a comma, behind the place, is among what is written, and whether a comma stands there then.
+    behind: NDArray[np.bool_]
+    comma: NDArray[np.bool_]
 
     @property
     def of(self) -> Lines:
         """The line of each edit, (e,)."""
         return np.repeat(self.lines, self.counts)
 
-
-def first_open(rows: NDArray[np.int32], hidden: NDArray[np.bool_] | None, n: int) -> NDArray[np.bool_]:
-    """Return which of (m, k) ranked rows are published, (m, k) bool: of each line the first ``n`` that are not hidden."""
-    shown = rows >= 0
-    if hidden is not None:
-        # Row -1, an empty place, looks at the last item; it is closed already.
-        shown &= ~hidden[rows]
-    if n < rows.shape[1]:
-        shown &= np.cumsum(shown, axis=1, dtype=np.int16) <= n
-    return shown
-
-
-def edits_between(lines: Lines, rows: NDArray[np.int32], stands: NDArray[np.bool_], shown: NDArray[np.bool_]) -> ListEdits:
-    """Return the edits that lead from the (m, k) places that stand to those that are to be shown; unchanged lines are left out."""
-    differs = stands != shown
-    touched = np.flatnonzero(differs.any(axis=1))
-    lines, rows, stands, shown, differs = lines[touched], rows[touched], stands[touched], shown[touched], differs[touched]
-    which, places = np.nonzero(differs)
-    comes = shown[which, places]
-    before = np.where(comes, _next_kept(stands & shown)[which, places], places)
-    order = np.lexsort((places, before, which))
-    counts = np.bincount(which, minlength=len(lines))
-    return ListEdits(lines, shown, np.count_nonzero(rows >= 0, axis=1), counts, places[order], comes[order], before[order])
+    def only(self, kept: NDArray[np.bool_]) -> ListEdits:
+        """Return the edits of the lines that are ``kept``, (m,) bool."""
+        if kept.all():
+            return self
+        mine = np.repeat(kept, self.counts)
+        return ListEdits(
+            self.lines[kept],
+            self.shown[kept],
+            self.length[kept],
+            self.counts[kept],
+            self.places[mine],
+            self.offsets[mine],
+            self.sizes[mine],
+            self.comes[mine],
+            self.behind[mine],
+            self.comma[mine],
+        )
 
 
-def _next_kept(kept: NDArray[np.bool_]) -> NDArray[np.int16]:
-    """Return for every place the first kept one from there on, k where none is; (m, k) int16."""
-    k = kept.shape[1]
-    places = np.where(kept, np.arange(k, dtype=np.int16), np.int16(k))
-    return np.minimum.accumulate(places[:, ::-1], axis=1)[:, ::-1]
+def edits_between(
+    lines: Lines, stands: NDArray[np.bool_], shown: NDArray[np.bool_], head: NDArray[np.int64], sizes: NDArray[np.uint16]
+) -> ListEdits:
+    """Return the edits that lead from the (m, k) places that stand to those that are to be shown; unchanged lines are left out.
+
+    ``head`` (m,) is the bytes in front of the first place, ``sizes`` (m, k) those of each place, 0 where the list has no more.
+    Behind each place but the last one is a byte for the comma, which stands there if the place is shown and a later one, too.
+    """
+    touched = np.flatnonzero((stands != shown).any(axis=1))
+    lines, stands, shown, head, sizes = lines[touched], stands[touched], shown[touched], head[touched], sizes[touched]
+    commas = _before_another(shown)
+    writes = stands != shown
+    which, places = np.nonzero(writes | (_before_another(stands) != commas))
+    width = sizes.astype(np.int64)
+    laid = np.count_nonzero(sizes, axis=1)
+    begins = head[:, None] + np.cumsum(width + 1, axis=1) - width - 1
+    whole, size, behind = writes[which, places], width[which, places], places < laid[which] - 1
+    return ListEdits(
+        lines,
+        shown,
+        # The last place has no byte for a comma, and behind it come two brackets.
+        head + width.sum(axis=1) + np.maximum(laid - 1, 0) + 2,
+        np.bincount(which, minlength=len(lines)),
+        places,
+        begins[which, places] + np.where(whole, 0, size),
+        np.where(whole, size, 0) + behind,
+        whole & shown[which, places],
+        behind,
+        commas[which, places],
+    )
+
+
+def _before_another(shown: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which shown places have a shown one behind them, (m, k) bool."""
+    later = np.zeros_like(shown)
+    later[:, :-1] = np.logical_or.accumulate(shown[:, :0:-1], axis=1)[:, ::-1]
+    return shown & later

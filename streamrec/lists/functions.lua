@@ -1,11 +1,14 @@
 #!lua name=streamrec
--- version: 4
+-- version: 5
 -- What must be atomic, or must be one round trip, runs inside Redis. Loaded by streamrec itself (functions.py).
 -- Lists and answers are JSON; profiles are 8 bytes of revision and a MessagePack map.
 
 local LIST_VERSION = 1
 -- How many sold-out items among the first ones are stepped over before the whole list must be decoded.
 local SPARE = 2
+-- How a list begins, and bytes that surely hold that.
+local MADE_AT = '^{"made_at":(%d+),'
+local HEAD_BYTES = 39
 -- What campaigns pin for everybody, now and later; see pins.py.
 local PINS = 'campaigns:pins'
 local PINS_HEAD = '^{"v":1,"from":(%d+),'
@@ -18,15 +21,17 @@ local function decode(text)
   return list
 end
 
--- The list cut to its first items, or nil. Decoding is what a read costs, and most reads want 10 of 50. The cut is at a '},{':
--- between two items, or inside a string; but then the string is left open and does not decode.
+-- The list cut to its first items, or nil. Decoding is what a read costs, and most reads want 10 of 60. The cut is where the next item
+-- begins, which nothing else looks like: inside a string each quote has a backslash before it. Between items there may be blanks.
 local function head(raw, count)
-  local at = 1
-  for _ = 1, count do
-    at = string.find(raw, '},{', at + 1, true)
+  local at = 0
+  for _ = 0, count do
+    at = string.find(raw, '{"id":', at + 1, true)
     if not at then return nil end
   end
-  return decode(string.sub(raw, 1, at) .. ']}')
+  local list = decode(string.sub(raw, 1, at - 1) .. '0]}')
+  if list then list.items[count + 1] = nil end
+  return list
 end
 
 -- Append items of `from` to `out`, at most up to n: those not sold out and not in `seen`. Ids are asked for in blocks of what is
@@ -90,8 +95,7 @@ local function first_of(key, n, soldout, pins)
   local raw = redis.call('GET', key)
   if not raw then return items, nil, seen end
   local list = head(raw, n + SPARE)
-  -- A reason may hold what looks like a border, and the cut then holds fewer: pins keep the scores that they have among the first n.
-  if list and (not pins or #list.items >= n) then
+  if list then
     take(items, list.items, need, soldout, seen)
     if #items >= need then return items, list, seen end
   end
@@ -227,83 +231,30 @@ end
 
 redis.register_function('streamrec_replace', replace)
 
--- The text of a list after edits, which are pairs of args from `at` to before `ends`, in the order of the list: an id and '', that item goes;
--- an id and an item, it comes in front of that one; '' and an item, it comes last. An id is a JSON string, quotes included. Nothing is
--- decoded: `{"id":` stands only where an item begins, because inside a string each quote has a backslash before it, and behind a string that
--- ends in `{` comes a comma or a brace. `head` takes the place of the first `from` - 1 bytes.
-local function edited(text, head, from, args, at, ends)
-  local last, first = #text - 2, string.find(text, '[{"id":', 1, true)
-  local parts, n, kept = {head}, 1, not first and last or first
-  local empty = true
-  for i = at, ends - 1, 2 do
-    local id, item = args[i], args[i + 1]
-    local begins = id ~= '' and string.find(text, '{"id":' .. id .. ',', from, true)
-    if item ~= '' then
-      -- Without what it should stand in front of it comes last.
-      local before = begins or last + 1
-      local whole = string.sub(text, from, before - 1)
-      empty = empty and before <= kept + 1
-      parts[n + 1], parts[n + 2] = whole, item
-      if begins then
-        parts[n + 3], n = ',', n + 3
-      else
-        if not empty then parts[n + 2], parts[n + 3], n = ',', item, n + 3 else n = n + 2 end
-      end
-      from, empty = before, false
-    elseif begins then
-      local behind = string.find(text, '},{"id":', begins, true) or last
-      if begins > kept + 1 and begins > from then
-        -- The comma in front goes too.
-        parts[n + 1] = string.sub(text, from, begins - 2)
-        empty, from = false, behind + 1
-      else
-        parts[n + 1] = string.sub(text, from, begins - 1)
-        from = behind < last and behind + 2 or behind + 1
-        kept = from - 1
-      end
-      n = n + 1
-    end
-  end
-  parts[n + 1] = string.sub(text, from)
-  return table.concat(parts)
-end
+local blanks = ''
 
--- What `edited` returns for what sold out and what came back do to most lists, without its table of parts, which took a third of the time:
--- an item goes and another comes last, or one comes in front of another and the last one goes; nil for all else.
-local function edited_twice(text, head, from, args, at)
-  local id, item, other = args[at], args[at + 1], args[at + 2]
-  local last, begins = #text - 2, id ~= '' and string.find(text, '{"id":' .. id .. ',', from, true)
-  if not begins or (item == '') == (args[at + 3] == '') then return nil end
-  if item == '' then
-    local behind = other == '' and string.find(text, '},{"id":', begins, true)
-    if not behind or string.byte(text, begins - 1) ~= 44 then return nil end
-    return head .. string.sub(text, from, begins - 2) .. string.sub(text, behind + 1, last) .. ',' .. args[at + 3] .. ']}'
-  end
-  local ends = string.find(text, '{"id":' .. other .. ',', begins + 1, true)
-  if other == '' or not ends or string.find(text, '},{"id":', ends, true) then return nil end
-  return head .. string.sub(text, from, begins - 1) .. item .. ',' .. string.sub(text, begins, ends - 2) .. ']}'
-end
-
--- KEYS: lists. ARGV: their new made_at, then per list: the made_at of the list that is meant, how many edits, the edits. Returns 1 per list,
--- or 0 when another list or none stands there. The time to live stays.
-local function amend(keys, args)
-  local answers, at, head = {}, 2, '{"made_at":' .. args[1] .. ','
+-- KEYS: lists. ARGV: per list the made_at and the length of the one that is meant and how many patches it gets (see redis_visitors.py); per
+-- patch where it begins, its bytes and which of ARGV it writes, 0: blanks; the texts. Returns a digit per list: 1, or 0 when another list or
+-- none stands there. The time to live stays, and nothing is copied but what is written.
+local function patch(keys, args)
+  local done, list_at, patch_at, made_at, length, count, offset, size, text = {}, 1, 1
   for i = 1, #keys do
-    local expected, ends = '{"made_at":' .. args[at] .. ',', at + 2 + 2 * tonumber(args[at + 1])
-    local text = redis.call('GET', keys[i])
-    if text and string.sub(text, 1, #expected) == expected then
-      local quick = ends == at + 6 and edited_twice(text, head, #expected + 1, args, at + 2)
-      redis.call('SET', keys[i], quick or edited(text, head, #expected + 1, args, at + 2, ends), 'KEEPTTL')
-      answers[i] = 1
-    else
-      answers[i] = 0
+    made_at, length, count, list_at = struct.unpack('<dI4I4', args[1], list_at)
+    local head = redis.call('GETRANGE', keys[i], 0, HEAD_BYTES)
+    local meant = tonumber(string.match(head, MADE_AT)) == made_at and redis.call('STRLEN', keys[i]) == length
+    for _ = 1, count do
+      offset, size, text, patch_at = struct.unpack('<I4I4I4', args[2], patch_at)
+      if meant then
+        if size > #blanks then blanks = string.rep(' ', size) end
+        redis.call('SETRANGE', keys[i], offset, text > 0 and args[text] or string.sub(blanks, 1, size))
+      end
     end
-    at = ends
+    done[i] = meant and '1' or '0'
   end
-  return answers
+  return table.concat(done)
 end
 
-redis.register_function('streamrec_amend', amend)
+redis.register_function('streamrec_patch', patch)
 
 -- ---- item facts -----------------------------------------------------------------------------------------------------
 

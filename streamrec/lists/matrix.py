@@ -3,18 +3,18 @@ from items to visitors to keep."""  # noqa: D205, D209 - one law, one sentence
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamrec.lists.edits import Lines, ListEdits, edits_between, first_open
+from streamrec.lists.edits import Lines, ListEdits, edits_between
+from streamrec.lists.layout import Layout
+from streamrec.lists.postings import Postings
 from streamrec.ranking import Ranking
 
 _FIRST_CAPACITY: Final = 1024
-#: Rows looked at in one step of the scan: the temporary mask stays within a core's cache.
-_SCAN_ROWS: Final = 16_384
 #: Lines displaced before the oldest are looked for again.
 _OLDEST: Final = 4096
 _COLUMNS: Final[dict[str, tuple[type[np.generic], int]]] = {
@@ -23,26 +23,27 @@ _COLUMNS: Final[dict[str, tuple[type[np.generic], int]]] = {
     "reasons": (np.uint8, 0),
     "evidence": (np.int32, -1),
     "shown": (np.bool_, 0),
+    "sizes": (np.uint16, 0),
 }
 #: Columns that a ranking has.
 _RANKED: Final = ("rows", "scores", "reasons", "evidence")
 #: One number per line, and that of a free line.
-_NUMBERS: Final[dict[str, int]] = {"made_at": 0, "touched": -1, "seen": 0}
+_NUMBERS: Final[dict[str, int]] = {"made_at": 0, "touched": -1, "seen": 0, "head": 0, "taken_over": 0}
 
 
 class ListMatrix:
     """Holds the ranked lists of the ``max_visitors`` visitors that were put last, each cut to ``k`` items.
 
-    What is kept is what was *ranked*, sold-out items included, and which of it stands in the published list: the first
-    ``list_size`` (default ``k``) that were not hidden then. So sold-out and restock are edits of the published list, and whatever
-    happened in between, an edit leads from what stands to what should. 14 bytes per item of a list.
+    What is kept is what was *ranked*, sold-out items included, where it stands in the text of the published list, and which of it
+    is shown there. So sold-out and restock are edits of the published list, and whatever happened in between, an edit leads from
+    what stands to what should. 18 bytes per item of a list. Lists that show fewer than ``enough`` (default ``k``) can be asked for.
     A line keeps its number until its visitor is dropped or displaced.
     """
 
-    def __init__(self, max_visitors: int, k: int, list_size: int | None = None) -> None:
+    def __init__(self, max_visitors: int, k: int, enough: int | None = None) -> None:
         self._max_visitors = max_visitors
         self._k = k
-        self._list_size = k if list_size is None else list_size
+        self._enough = k if enough is None else enough
         self._columns: dict[str, NDArray[Any]] = {}
         self._numbers: dict[str, NDArray[np.int64]] = {}
         self._lines: dict[str, int] = {}
@@ -52,6 +53,7 @@ class ListMatrix:
         self._free: list[int] = []
         #: Lines whose ranking is shorter than a list.
         self._short: set[int] = set()
+        self._postings = Postings()
         #: Lists that hold an item, by its row. The last place is no item's: the empty places of a list, -1, count there.
         self._holders = np.zeros(_FIRST_CAPACITY, np.int32)
         #: Counts the puts, so that the longest untouched are known.
@@ -70,7 +72,7 @@ class ListMatrix:
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays."""
-        return sum(array.nbytes for array in (*self._columns.values(), *self._numbers.values(), self._holders))
+        return self._postings.nbytes + sum(a.nbytes for a in (*self._columns.values(), *self._numbers.values(), self._holders))
 
     # -- lines -------------------------------------------------------------------------------------------------------
 
@@ -101,7 +103,7 @@ class ListMatrix:
         return lines[self._numbers["touched"][lines] >= 0]
 
     def short(self) -> Lines:
-        """Return the lines whose ranking is shorter than a list, because there was no more to show; in no special order."""
+        """Return the lines whose ranking has not ``enough`` items, because there was no more to show; in no special order."""
         return np.fromiter(self._short, np.intp, len(self._short))
 
     # -- rankings ----------------------------------------------------------------------------------------------------
@@ -111,12 +113,15 @@ class ListMatrix:
         user_ids: Sequence[str],
         rankings: Sequence[Ranking],
         made_at: int | Sequence[int] = 0,
-        hidden: NDArray[np.bool_] | None = None,
+        layouts: Sequence[Layout] | None = None,
+        *,
+        taken_over: bool = False,
     ) -> None:
         """Keep each visitor's ranking in the place of an earlier one; beyond the bound the longest untouched visitors go.
 
-        ``made_at``, one or one for each, is that of the lists that were published from them, in ms, and ``hidden`` (n_items,) what
-        nobody might see then.
+        ``made_at``, one or one for each, is that of the lists that were published from them, in ms, and ``layouts`` says where
+        their items stand in them; what has no layout cannot be edited. A ranking has row -1 where its list has a blank of which
+        nobody knows what it was. Lists that somebody else wrote are ``taken_over``.
         """
         # Of several rankings for one line, a visitor's or of visitors who displace each other, the last one stands.
         put = {self._line(user_id): n for n, user_id in enumerate(user_ids)}
@@ -130,11 +135,23 @@ class ListMatrix:
         for name in _RANKED:
             self._columns[name][lines] = self._block(name, rankings)
         self._count(lines, 1)
-        self._columns["shown"][lines] = first_open(self._columns["rows"][lines], hidden, self._list_size)
+        self._postings.changed(lines)
+        self._columns["shown"][lines] = self._columns["rows"][lines] >= 0
+        self._columns["sizes"][lines] = 0
         self._numbers["made_at"][lines] = times
+        self._numbers["taken_over"][lines] = taken_over
+        if layouts is not None:
+            for line, n in put.items():
+                self._lay_out(line, layouts[n])
         for line, ranking in zip(put, rankings, strict=True):
             self._say(line, ranking.query)
-            (self._short.add if len(ranking) < self._list_size else self._short.discard)(line)
+            (self._short.add if np.count_nonzero(ranking.rows >= 0) < self._enough else self._short.discard)(line)
+
+    def _lay_out(self, line: int, layout: Layout) -> None:
+        n = min(len(layout.sizes), self._k)
+        self._numbers["head"][line] = layout.head
+        self._columns["sizes"][line, :n] = layout.sizes[:n]
+        self._columns["shown"][line, :n] &= layout.shown[:n]
 
     def _block(self, name: str, rankings: Collection[Ranking]) -> NDArray[Any]:
         """Return one column of rankings, (m, k)."""
@@ -157,8 +174,8 @@ class ListMatrix:
 
     def ranking(self, line: int) -> Ranking:
         """Return the ranking on a line; its arrays are copies."""
-        n = int(np.count_nonzero(self._columns["rows"][line] >= 0))
-        rows, scores, reasons, evidence = (self._columns[name][line, :n].copy() for name in _RANKED)
+        ranked = self._columns["rows"][line] >= 0
+        rows, scores, reasons, evidence = (self._columns[name][line][ranked] for name in _RANKED)
         return Ranking(rows, scores, reasons, evidence, self.query(line))
 
     def query(self, line: int) -> str:
@@ -175,6 +192,7 @@ class ListMatrix:
         lines = [line for line in (self._lines.pop(user_id, None) for user_id in user_ids) if line is not None]
         if lines:
             self._count(np.array(lines, np.intp), -1)
+            self._postings.changed(np.array(lines, np.intp))
         for line in lines:
             self._columns["rows"][line] = -1
             self._columns["shown"][line] = False
@@ -197,49 +215,70 @@ class ListMatrix:
         return [self.user(line) for line in self.lines_holding(item_rows).tolist()]
 
     def lines_holding(self, item_rows: Iterable[int] | NDArray[np.integer[Any]]) -> Lines:
-        """Return the lines whose ranked lists hold any of the items, ascending; one scan whatever the number of items."""
+        """Return the lines whose ranked lists hold any of the items, ascending."""
         return np.unique(self.places_holding(item_rows)[0])
 
     def places_holding(self, item_rows: Iterable[int] | NDArray[np.integer[Any]]) -> tuple[Lines, NDArray[np.int32]]:
-        """Return every (line, item) of a list that holds one of the items, as two arrays, lines ascending; one scan."""
+        """Return every (line, item) of a list that holds one of the items, as two arrays, lines ascending."""
         wanted = self.held(np.unique(np.asarray(item_rows if isinstance(item_rows, np.ndarray) else list(item_rows), np.int32)))
         if not wanted.size:
             return np.empty(0, np.intp), np.empty(0, np.int32)
         mask = np.zeros(len(self._holders), np.bool_)
         mask[wanted] = True
-        found = list(_scan(self._columns["rows"][: len(self._users)], mask))
-        return np.concatenate([lines for lines, _ in found]), np.concatenate([items for _, items in found])
+        return self._postings.holding(self._columns["rows"][: len(self._users)], mask)
 
     # -- what is published -------------------------------------------------------------------------------------------
 
     def edits(self, lines: Lines, hidden: NDArray[np.bool_]) -> ListEdits:
-        """Return how the published lists on the lines become what they should be while ``hidden`` (n_items,) may not be seen."""
-        rows = self._columns["rows"][lines]
-        return edits_between(lines, rows, self._columns["shown"][lines], first_open(rows, hidden, self._list_size))
+        """Return how the published lists on the lines become what they should be while ``hidden`` (n_items,) may not be seen.
 
-    def made_at_of(self, lines: Lines) -> list[int]:
-        """Return when the published list of each line was made, in ms."""
-        times: list[int] = self._numbers["made_at"][lines].tolist()
+        Lists without a layout are left out.
+        """
+        sizes = self._columns["sizes"][lines]
+        laid = sizes.any(axis=1)
+        lines, sizes = lines[laid], sizes[laid]
+        rows = self._columns["rows"][lines]
+        # Row -1, an empty place, looks at the last item.
+        shown = (rows >= 0) & ~hidden[rows]
+        return edits_between(lines, self._columns["shown"][lines], shown, self._numbers["head"][lines], sizes)
+
+    def taken_over(self, lines: Lines) -> NDArray[np.bool_]:
+        """Return which of the lists stand as somebody else wrote them, (m,) bool."""
+        return self._numbers["taken_over"][lines] > 0
+
+    def made_at_of(self, lines: Lines) -> NDArray[np.int64]:
+        """Return when the published list of each line was made, in ms, (m,)."""
+        times: NDArray[np.int64] = self._numbers["made_at"][lines]
         return times
 
-    def publish(self, lines: Lines, shown: NDArray[np.bool_], made_at: int) -> None:
-        """Know that the published lists were edited: (m,) lines, (m, k) which places of them stand there now."""
+    def publish(self, lines: Lines, shown: NDArray[np.bool_], made_at: NDArray[np.int64]) -> None:
+        """Know that the published lists were edited: (m, k) which places are shown now, and (m,) their ``made_at``, in ms."""
         self._columns["shown"][lines] = shown
         self._numbers["made_at"][lines] = made_at
+        self._numbers["taken_over"][lines] = 0
+
+    def ranked_items(self, lines: Lines) -> NDArray[np.intp]:
+        """Return how many items each list has, hidden ones included, (m,)."""
+        ranked: NDArray[np.intp] = np.count_nonzero(self._columns["rows"][lines] >= 0, axis=1)
+        return ranked
 
     def at(self, name: str, lines: Lines, places: NDArray[np.intp]) -> NDArray[Any]:
         """Return (e,) values of ``rows``, ``scores``, ``reasons`` or ``evidence``."""
         values: NDArray[Any] = self._columns[name][lines, places]
         return values
 
-    def recognise(self, user_id: str, rows: NDArray[np.int32], made_at: int) -> bool:
-        """Know that ``rows`` stand in the visitor's published list; False where the ranking held has not all, in this order."""
+    def recognise(self, user_id: str, rows: NDArray[np.int32], layout: Layout, made_at: int) -> bool:
+        """Know what is shown in the visitor's published list, (n,) ``rows``, and where; False where the list is none of ours.
+
+        It is ours when each item stands where the ranking that is held has it.
+        """
         line = self._lines.get(user_id)
-        if line is None:
+        if line is None or layout.head != self._numbers["head"][line]:
             return False
         held = self._columns["rows"][line]
         shown = np.isin(held, rows) & (held >= 0)
-        if not np.array_equal(held[shown], rows):
+        begins, found = _begins(self._columns["sizes"][line])[shown], _begins(layout.sizes)[layout.shown]
+        if not (np.array_equal(held[shown], rows) and np.array_equal(begins, found)):
             return False
         self._columns["shown"][line] = shown
         self._numbers["made_at"][line] = made_at
@@ -340,8 +379,6 @@ class ListMatrix:
         self._columns["scores"][lines] = scores
 
 
-def _scan(rows: NDArray[np.int32], mask: NDArray[np.bool_]) -> Iterator[tuple[Lines, NDArray[np.int32]]]:
-    for start in range(0, len(rows), _SCAN_ROWS):
-        part = rows[start : start + _SCAN_ROWS]
-        places = np.flatnonzero(mask[part])
-        yield start + places // part.shape[1], part.ravel()[places]
+def _begins(sizes: NDArray[np.uint16]) -> NDArray[np.int64]:
+    wide = sizes.astype(np.int64)
+    return np.cumsum(wide + 1) - wide

@@ -66,9 +66,14 @@ def pack(ranked: RankedList) -> bytes:
     return _encoder.encode(_Wire(ranked.made_at, ranked.v, ranked.variant, ranked.digest, ranked.items))
 
 
-def encode_value(value: str | ListItem) -> bytes:
-    """Return an id or an item as it stands in the JSON value of a list."""
+def encode_value(value: str) -> bytes:
+    """Return an id or a reason as it stands in the JSON value of a list."""
     return _encoder.encode(value)
+
+
+def encode_scores(scores: NDArray[np.floating]) -> list[bytes]:
+    """Return (n,) scores as they stand in the JSON value of a list."""
+    return _encoder.encode(round_scores(scores))[1:-1].split(b",") if len(scores) else []
 
 
 def unpack(value: bytes) -> RankedList:

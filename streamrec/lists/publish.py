@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from streamrec.campaigns import CampaignBook
 from streamrec.catalogue.table import ItemTable
 from streamrec.lists.packing import ListItem, RankedList, round_scores
-from streamrec.ranking import Ranking, Reason, reason_text
+from streamrec.ranking import Ranking, Reason, empty_ranking, reason_text
 
 _CODES: Final = {reason.name.lower(): int(reason) for reason in Reason}
 #: As ints: comparing a code with a member of an enumeration takes most of the time.
@@ -43,20 +44,35 @@ def published(
     return RankedList(made_at, tuple(map(ListItem, rows, scores, whys)), variant, digest)
 
 
-def recalled(ranked: RankedList, items: ItemTable, campaigns: CampaignBook) -> Ranking | None:
-    """Return the ranking that a list was published from, as far as the list tells: without what was hidden and without the reserve.
+def recalled(lists: Sequence[RankedList], items: ItemTable, campaigns: CampaignBook) -> list[Ranking | None]:
+    """Return the ranking that each list was published from, as far as the list tells: without what was hidden.
 
     Publishing it again gives the same list. None for a list that tells of an item or a reason which is not known here.
     """
-    ids, whys = ranked.ids(), [item.why for item in ranked.items]
-    # A list has far fewer reasons than items.
-    told = {why: _reason(why, items, campaigns) for why in dict.fromkeys(whys)}
-    rows, reasons = items.find_all(ids), [told[why][0] for why in whys]
-    if min(reasons, default=0) < 0 or rows.min(initial=0) < 0 or len(set(ids)) < len(rows):
+    told = [item for ranked in lists for item in ranked.items]
+    rows = items.find_all([item.id for item in told])
+    # Lists have far fewer reasons than items.
+    known = {why: _reason(why, items, campaigns) for why in {item.why for item in told}}
+    reasons = np.array([known[item.why] for item in told], np.int32).reshape(-1, 2)
+    scores = np.array([item.score for item in told], np.float32)
+    ends = np.cumsum([len(ranked.items) for ranked in lists]).tolist()
+    return [
+        _recalled(ranked, rows[start:end], scores[start:end], reasons[start:end])
+        for ranked, start, end in zip(lists, [0, *ends], ends, strict=False)
+    ]
+
+
+def _recalled(
+    ranked: RankedList, rows: NDArray[np.int32], scores: NDArray[np.float32], reasons: NDArray[np.int32]
+) -> Ranking | None:
+    """``reasons`` (n, 2): codes and evidence."""
+    if not len(rows):
+        return empty_ranking()
+    if rows.min() < 0 or reasons[:, 0].min() < 0 or len(set(rows.tolist())) < len(rows):
         return None
-    query = next((why.partition(":")[2] for why, (reason, _) in told.items() if reason == _SEARCH), "")
-    scores = np.array([item.score for item in ranked.items], np.float32)
-    return Ranking(rows, scores, np.array(reasons, np.uint8), np.array([told[why][1] for why in whys], np.int32), query)
+    searched = np.flatnonzero(reasons[:, 0] == _SEARCH)
+    query = ranked.items[searched[0]].why.partition(":")[2] if len(searched) else ""
+    return Ranking(rows, scores, reasons[:, 0].astype(np.uint8), reasons[:, 1], query)
 
 
 def _reason(why: str, items: ItemTable, campaigns: CampaignBook) -> tuple[int, int]:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
+import numpy as np
 import redis
+from numpy.typing import NDArray
 
 from streamrec.lists import functions, keys
 from streamrec.lists.blocks import blocks
 from streamrec.lists.functions import Command, fcall, run, stream
-from streamrec.lists.packing import HEAD_BYTES, RankedList, encode_value, pack, read_made_at, unpack_or_none
+from streamrec.lists.packing import HEAD_BYTES, read_made_at
 from streamrec.lists.redis_errors import translated
 from streamrec.lists.visitors import (
     REVISION_BYTES,
-    Amendment,
     Forgotten,
+    ListPatches,
     Replacement,
     VisitorUpdate,
     read_revision,
     unpack_profile,
+    value_of,
 )
 from streamrec.profiles import Profile
 
@@ -28,8 +32,12 @@ from streamrec.profiles import Profile
 _SCAN_COUNT: Final = 2000
 #: Visitors looked at in one step of adoption: a few ms of the worker's time.
 _ADOPTED: Final = 256
-#: Lists amended by one call: it keeps every reader waiting for about 1 ms.
-_AMENDED: Final = 64
+#: Lists patched by one call: it keeps every reader waiting for less than 1 ms.
+_PATCHED: Final = 128
+#: What functions.lua reads of each list that is patched and of each patch, and its answer for a list that it patched.
+_LIST: Final = np.dtype([("made_at", "<f8"), ("length", "<u4"), ("count", "<u4")])
+_WRITE: Final = np.dtype([("offset", "<u4"), ("size", "<u4"), ("text", "<u4")])
+_DONE: Final = ord("1")
 
 
 class RedisVisitorStore:
@@ -65,25 +73,40 @@ class RedisVisitorStore:
             read_revision(update.profile),
             self._ttl_s,
             body,
-            *(pack(ranked) for ranked in update.lists.values()),
+            *(value_of(ranked) for ranked in update.lists.values()),
         )
 
     def replace_lists(self, lists: Sequence[Replacement]) -> list[bool]:
         """Replace lists that stand, keeping their time to live."""
         commands = [
-            fcall(functions.REPLACE, [keys.rec(one.user_id, one.placement)], one.made_at, pack(one.ranked)) for one in lists
+            fcall(functions.REPLACE, [keys.rec(one.user_id, one.placement)], one.made_at, value_of(one.ranked)) for one in lists
         ]
         return [bool(answer) for answer in run(self._client, commands, "replacing lists")]
 
-    def amend_lists(self, amendments: Iterable[Amendment], made_at: int) -> list[bool]:
-        """Edit lists that stand, keeping their time to live; the next are made while Redis edits those that were sent."""
-        commands = (_amend_command(block, made_at) for block in blocks(amendments, 1 if self._cluster else _AMENDED))
-        answers = stream(self._client, commands, "amending lists", cluster=self._cluster)
-        return [bool(one) for answer in answers for one in answer]
+    def patch_lists(self, patches: Iterable[ListPatches]) -> Iterator[NDArray[np.bool_]]:
+        """Patch lists that stand; the next are made while Redis patches those that were sent."""
+        sent: deque[int] = deque()
+        commands = self._patch_commands(patches, sent)
+        answers = stream(self._client, commands, "patching lists", cluster=self._cluster)
+        done = b""
+        for answer in answers:
+            done += answer
+            while sent and len(done) >= sent[0]:
+                n = sent.popleft()
+                yield np.frombuffer(done[:n], np.uint8) == _DONE
+                done = done[n:]
 
-    def home_lists(self, user_ids: Sequence[str]) -> list[RankedList | None]:
-        """Return the home lists that stand."""
-        return [unpack_or_none(v) for v in run(self._client, [("GET", keys.rec(user_id)) for user_id in user_ids], "reading lists")]
+    def _patch_commands(self, patches: Iterable[ListPatches], sent: deque[int]) -> Iterator[Command]:
+        at_once = 1 if self._cluster else _PATCHED
+        for many in patches:
+            if len(many):
+                sent.append(len(many))
+            for start in range(0, len(many), at_once):
+                yield _patch_command(many.block(start, min(start + at_once, len(many))))
+
+    def home_values(self, user_ids: Sequence[str]) -> list[bytes | None]:
+        """Return the home lists that stand, as they are stored."""
+        return run(self._client, [("GET", keys.rec(user_id)) for user_id in user_ids], "reading lists")
 
     def made_at(self, user_ids: Sequence[str]) -> list[int]:
         """Return when the home lists that stand were made."""
@@ -124,11 +147,12 @@ class RedisVisitorStore:
                 yield name.decode()
 
 
-def _amend_command(amendments: Sequence[Amendment], made_at: int) -> Command:
-    args: list[Any] = [made_at]
-    for one in amendments:
-        args += (one.made_at, len(one.edits))
-        for item_id, item in one.edits:
-            args.append(encode_value(item_id) if item_id else b"")
-            args.append(b"" if item is None else encode_value(item))
-    return fcall(functions.AMEND, [keys.rec(one.user_id) for one in amendments], *args)
+def _patch_command(patches: ListPatches) -> Command:
+    lists = np.empty(len(patches), _LIST)
+    lists["made_at"], lists["length"], lists["count"] = patches.made_at, patches.length, patches.counts
+    writes = np.empty(len(patches.offsets), _WRITE)
+    # Arguments are counted from 1, and two stand before the texts; 0 is for blanks.
+    writes["offset"], writes["size"] = patches.offsets, patches.sizes
+    writes["text"] = np.where(patches.text_of >= 0, patches.text_of + 3, 0)
+    names = [keys.rec(user_id) for user_id in patches.user_ids]
+    return fcall(functions.PATCH, names, lists.tobytes(), writes.tobytes(), *patches.texts)

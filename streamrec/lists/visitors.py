@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from streamrec.errors import ProfileError
 from streamrec.lists import keys
 from streamrec.lists.blocks import blocks
-from streamrec.lists.packing import ListItem, RankedList, pack, read_made_at, unpack_or_none
+from streamrec.lists.layout import LaidOut
+from streamrec.lists.packing import HEAD_BYTES, RankedList, pack, read_made_at, unpack_or_none
 from streamrec.profiles import Profile
 
 #: The packed profile starts with its revision.
@@ -25,7 +29,7 @@ class VisitorUpdate:
 
     user_id: str
     profile: Profile
-    lists: Mapping[str, RankedList] = field(default_factory=dict)
+    lists: Mapping[str, RankedList | LaidOut] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +39,48 @@ class Replacement:
     user_id: str
     placement: str
     made_at: int
-    ranked: RankedList
+    ranked: RankedList | LaidOut
 
 
-class Edit(NamedTuple):
-    """A step from a list to another: ``item`` comes in front of the item of that id, '' at the end; without one that item goes."""
+@dataclass(frozen=True, slots=True)
+class ListPatches:
+    """Bytes that take the place of others in (m,) home lists; the other arrays are (e,) over the patches, a list's together.
 
-    id: str
-    item: ListItem | None = None
+    Hundreds of thousands are made at a time, so they are arrays.
+    """
 
+    user_ids: Sequence[str]
+    #: When each list that is meant was made, in ms, and its bytes: another one is left alone.
+    made_at: NDArray[np.int64]
+    length: NDArray[np.int64]
+    #: Patches of each list, (m,).
+    counts: NDArray[np.integer[Any]]
+    #: Where each patch begins and how many bytes it writes, all within the list.
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    #: Which of ``texts`` it writes, -1: blanks. The texts are in the order of the patches.
+    text_of: NDArray[np.int64]
+    texts: Sequence[bytes]
 
-class Amendment(NamedTuple):
-    """Edits of the home list that was made at ``made_at``, in the order of that list. Hundreds of thousands are made at a time."""
+    def __len__(self) -> int:
+        return len(self.user_ids)
 
-    user_id: str
-    made_at: int
-    edits: Sequence[Edit]
+    def block(self, start: int, end: int) -> ListPatches:
+        """Return the patches of some of the lists."""
+        first, last = (int(self.counts[:n].sum()) for n in (start, end))
+        text_of = self.text_of[first:last]
+        told = text_of[text_of >= 0]
+        begin = int(told[0]) if len(told) else 0
+        return ListPatches(
+            self.user_ids[start:end],
+            self.made_at[start:end],
+            self.length[start:end],
+            self.counts[start:end],
+            self.offsets[first:last],
+            self.sizes[first:last],
+            np.where(text_of >= 0, text_of - begin, -1),
+            self.texts[begin : begin + len(told)],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +114,15 @@ class VisitorStore(Protocol):
         """
         ...
 
-    def amend_lists(self, amendments: Iterable[Amendment], made_at: int) -> list[bool]:
-        """Edit each home list if the one that is meant still stands, keeping its time to live; it is then one of ``made_at``.
+    def patch_lists(self, patches: Iterable[ListPatches]) -> Iterator[NDArray[np.bool_]]:
+        """Patch each home list if the one that is meant still stands, keeping its time to live; yield of which it does.
 
-        False: it does not. What goes and is not there is gone; what comes in front of an item that is not there comes last. The
-        amendments may be made while they are sent.
+        (m,) bool for each of the patches, which may be made while the last ones are sent. Repeating is safe.
         """
         ...
 
-    def home_lists(self, user_ids: Sequence[str]) -> list[RankedList | None]:
-        """Return the home lists that stand, None where there is none or it cannot be read."""
+    def home_values(self, user_ids: Sequence[str]) -> list[bytes | None]:
+        """Return the home lists that stand, as they are stored."""
         ...
 
     def made_at(self, user_ids: Sequence[str]) -> list[int]:
@@ -139,7 +168,7 @@ class MemoryVisitorStore:
         self._profiles[update.user_id] = update.profile.pack()
         self._profiles.move_to_end(update.user_id)
         lists = self._lists.setdefault(update.user_id, {})
-        lists.update({placement: pack(ranked) for placement, ranked in update.lists.items()})
+        lists.update({placement: value_of(ranked) for placement, ranked in update.lists.items()})
         if len(self._profiles) > self._max_visitors:
             oldest, _ = self._profiles.popitem(last=False)
             self._lists.pop(oldest, None)
@@ -154,22 +183,28 @@ class MemoryVisitorStore:
         stands = unpack_or_none(mine.get(one.placement))
         if stands is None or stands.made_at != one.made_at:
             return False
-        mine[one.placement] = pack(one.ranked)
+        mine[one.placement] = value_of(one.ranked)
         return True
 
-    def amend_lists(self, amendments: Iterable[Amendment], made_at: int) -> list[bool]:
-        """Edit lists that stand."""
-        return [self._amend(one, made_at) for one in amendments]
+    def patch_lists(self, patches: Iterable[ListPatches]) -> Iterator[NDArray[np.bool_]]:
+        """Patch lists that stand."""
+        for many in patches:
+            yield np.array([self._patch(many.block(n, n + 1)) for n in range(len(many))], np.bool_)
 
-    def _amend(self, one: Amendment, made_at: int) -> bool:
-        [stands] = self.home_lists([one.user_id])
-        if stands is None:
+    def _patch(self, one: ListPatches) -> bool:
+        mine = self._lists.get(one.user_ids[0], {})
+        value = mine.get(keys.HOME, b"")
+        if read_made_at(value[:HEAD_BYTES]) != one.made_at[0] or len(value) != one.length[0]:
             return False
-        return self._replace(Replacement(one.user_id, keys.HOME, one.made_at, amended(stands, one.edits, made_at)))
+        text = bytearray(value)
+        for offset, size, text_of in zip(one.offsets.tolist(), one.sizes.tolist(), one.text_of.tolist(), strict=True):
+            text[offset : offset + size] = one.texts[text_of] if text_of >= 0 else b" " * size
+        mine[keys.HOME] = bytes(text)
+        return True
 
-    def home_lists(self, user_ids: Sequence[str]) -> list[RankedList | None]:
-        """Return the home lists that stand."""
-        return [unpack_or_none(self._lists.get(user_id, {}).get(keys.HOME)) for user_id in user_ids]
+    def home_values(self, user_ids: Sequence[str]) -> list[bytes | None]:
+        """Return the home lists that stand, as they are stored."""
+        return [self._lists.get(user_id, {}).get(keys.HOME) for user_id in user_ids]
 
     def made_at(self, user_ids: Sequence[str]) -> list[int]:
         """Return when the home lists that stand were made."""
@@ -193,16 +228,9 @@ class MemoryVisitorStore:
         return {placement: ranked for placement, ranked in found.items() if ranked is not None}
 
 
-def amended(ranked: RankedList, edits: Iterable[Edit], made_at: int) -> RankedList:
-    """Return a list after edits, as one of ``made_at``: what every store's ``amend_lists`` must come to."""
-    items = list(ranked.items)
-    for item_id, item in edits:
-        place = next((n for n, one in enumerate(items) if one.id == item_id), len(items))
-        if item is None:
-            del items[place : place + 1]
-        else:
-            items.insert(place, item)
-    return RankedList(made_at, tuple(items), ranked.variant, ranked.digest)
+def value_of(ranked: RankedList | LaidOut) -> bytes:
+    """Return a list as it is stored."""
+    return pack(ranked) if isinstance(ranked, RankedList) else ranked.value
 
 
 def read_revision(profile: Profile) -> bytes:

@@ -19,6 +19,7 @@ from streamrec.config import Settings
 from streamrec.errors import InvalidRequest
 from streamrec.events import Campaign, ItemNeighbours, ItemVector
 from streamrec.index import Generations, VectorIndex, VectorReplica, build_index
+from streamrec.lists.layout import LaidOut, lay_out
 from streamrec.lists.packing import RankedList
 from streamrec.lists.publish import published
 from streamrec.profiles import Profile
@@ -98,9 +99,9 @@ class Knowledge:
         self._hidden_for: tuple[tuple[int, int], NDArray[np.bool_], NDArray[np.bool_]] = ((-1, -1), nothing, nothing)
         #: When campaigns were announced, begin and end, ascending; of too many the last.
         self._moments: list[int] = []
-        #: Items of a published list, and of what is ranked for it: the rest moves up when something sells out.
+        #: Items that a list is to have, and those that it has with its reserve: so many may be sold out before it is short.
         self.list_size = settings.ranking.list_size
-        self._ranked_size = settings.ranking.list_size + settings.lists.reserve
+        self.ranked_size = settings.ranking.list_size + settings.lists.reserve
 
     @classmethod
     def build(
@@ -185,8 +186,8 @@ class Knowledge:
         return not named or named <= {self.campaigns.number(name) for name in self.campaigns.active(now_ms)}
 
     def rank(self, profiles: Sequence[Profile], now_ms: int) -> list[Ranking]:
-        """Return what is ranked for each visitor: the published list and a reserve."""
-        return self.ranker.rank(profiles, now_ms, k=self._ranked_size)
+        """Return what is ranked for each visitor: the list with its reserve."""
+        return self.ranker.rank(profiles, now_ms, k=self.ranked_size)
 
     def search(self, question: Question, now_ms: int) -> RankedList:
         """Return what is nearest to the question's query and passes its filter, as a list that storefronts read.
@@ -220,20 +221,16 @@ class Knowledge:
         return self._hidden_for[2]
 
     def publish(self, ranking: Ranking, now_ms: int, hidden: NDArray[np.bool_], *, size: int | None = None) -> RankedList:
-        """Return the list as storefronts read it: what was ranked, less what is ``hidden`` (see there).
-
-        At most ``size`` items, which is ``list_size`` unless told.
-        """
+        """Return a list as storefronts read it: what was ranked, less what is ``hidden`` (see there), at most ``size`` items."""
+        size = len(ranking) if size is None else size
         return published(
-            ranking,
-            self.items,
-            self.campaigns,
-            hidden,
-            size=self.list_size if size is None else size,
-            made_at=now_ms,
-            variant=VARIANT,
-            digest=self.digest,
+            ranking, self.items, self.campaigns, hidden, size=size, made_at=now_ms, variant=VARIANT, digest=self.digest
         )
+
+    def lay_out(self, ranking: Ranking, now_ms: int, hidden: NDArray[np.bool_]) -> LaidOut:
+        """Return a visitor's list, in whose text each item that was ranked has its place, and what is ``hidden`` is left blank."""
+        whole = self.publish(ranking, now_ms, np.zeros_like(hidden))
+        return lay_out(whole, ~hidden[ranking.rows])
 
 
 def config_digest(settings: Settings, model_digest: str) -> str:

@@ -45,7 +45,7 @@ def overlaid(
             fixed[:, explore_every - 1 :: explore_every] |= reasons[:, explore_every - 1 :: explore_every] == Reason.NEW
         order = order_of(scores, fixed)
         moved = np.flatnonzero((order != np.arange(order.shape[1])).any(axis=1)).tolist()
-        yield [(part[n], _sorted(matrix.ranking(int(lines[n])), order[n])) for n in moved]
+        yield [(part[n], _sorted(matrix.ranking(int(lines[n])), order[n], rows[n])) for n in moved]
 
 
 def order_of(scores: NDArray[np.float32], fixed: NDArray[np.bool_]) -> NDArray[np.intp]:
@@ -67,7 +67,9 @@ def pinning(book: CampaignBook, now_ms: int) -> list[int]:
     return [book.number(name) for name, campaign in book.coming(now_ms).items() if campaign.action == "pin"]
 
 
-def _sorted(ranking: Ranking, order: NDArray[np.intp]) -> Ranking:
-    mine = order[: len(ranking)]  # empty places are fixed, behind all others
+def _sorted(ranking: Ranking, order: NDArray[np.intp], rows: NDArray[np.int32]) -> Ranking:
+    """``order`` and ``rows`` are (k,) of places, ``ranking`` has none for those that are empty."""
+    number = np.cumsum(rows >= 0) - 1
+    mine = number[order[rows[order] >= 0]]
     columns = {name: getattr(ranking, name)[mine] for name in ("rows", "scores", "reasons", "evidence")}
     return replace(ranking, **columns)

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 
 from streamrec.clock import Clock
 from streamrec.errors import StoreUnavailable
-from streamrec.lists.edits import Lines, ListEdits
+from streamrec.lists.edits import Lines
 from streamrec.lists.keys import HOME
 from streamrec.lists.matrix import ListMatrix
-from streamrec.lists.visitors import Replacement, VisitorStore
+from streamrec.lists.visitors import ListPatches, Replacement, VisitorStore
 from streamrec.observe import Observer
-from streamrec.ranking import Ranking, empty_ranking
+from streamrec.ranking import Ranking
 from streamrec.recommender.campaign_watch import CampaignWatch, Shift
 from streamrec.recommender.knowledge import Changes, Knowledge, Rows
 from streamrec.recommender.line_queue import LineQueue
 from streamrec.recommender.overlay import latest_holding, overlaid, pinning
-from streamrec.recommender.repairs import amendments, recall
+from streamrec.recommender.repairs import Repair, recall, repairs
 from streamrec.recommender.share import Share
 
 #: Visitors ranked again per step; small enough that an event never waits long behind it.
@@ -49,8 +49,8 @@ _URGENT_S: Final = 0.1
 class Upkeep:
     """Keeps published lists equal to what is ranked, less what nobody may see.
 
-    More is ranked than is published, so a sold-out item leaves every list, and the next one moves up, by edits of the lists that
-    hold it: nothing is ranked for that. It stays in the ranked list in memory, so a restock puts it back as fast.
+    More is published than a list must have, so a sold-out item leaves every list by edits of those that hold it: nothing is ranked
+    for that. It keeps its place in the list, so a restock puts it back as fast.
     Lists taken over are known as they stand, so they are repaired at once; what else was ranked for them is not known.
     Ranked again, in the background (``tick``), are lists that ran short, lists that a campaign can touch, and lists taken over that
     somebody ranked otherwise than this worker would.
@@ -251,34 +251,39 @@ class Upkeep:
             n -= len(lines)
             try:
                 self._settle_doubts()
-                self._amend(self._matrix.used(lines))
+                self._patch(self._matrix.used(lines))
             except Exception:
                 self._broken.mark(lines)
                 raise
 
-    def _amend(self, lines: Lines) -> None:
-        now_ms = self._clock.now_ms()
-        made: list[ListEdits] = []
-        edits = amendments(self._knowledge, self._matrix, lines, self._knowledge.hidden(now_ms), made)
-        try:
-            answers = self._store.amend_lists(edits, now_ms)
-        except StoreUnavailable:
-            self._in_doubt.update(self._matrix.user(line) for part in made for line in part.lines.tolist())
-            raise
+    def _patch(self, lines: Lines) -> None:
+        hidden = self._knowledge.hidden(self._clock.now_ms())
+        unfit: list[Lines] = []
+        made: list[Repair] = []
         refused: list[Lines] = []
-        for part in made:
-            done = np.array(answers[: len(part.lines)], np.bool_)
-            del answers[: len(part.lines)]
-            self._amended(part, done, now_ms)
-            refused.append(part.lines[~done])
-            self._observer.count("lists_pushed", "repair", int(done.sum()))
+
+        def patches() -> Iterator[ListPatches]:
+            for repair in repairs(self._knowledge, self._matrix, lines, hidden, unfit):
+                made.append(repair)
+                yield repair.patches
+
+        try:
+            for n, done in enumerate(self._store.patch_lists(patches())):
+                self._patched(made[n], done)
+                refused.append(made[n].edits.lines[~done])
+                self._observer.count("lists_pushed", "repair", int(done.sum()))
+        except StoreUnavailable:
+            self._in_doubt.update(self._matrix.user(line) for repair in made for line in repair.edits.lines.tolist())
+            raise
         # Forgotten, expired, or written by another worker, whose list is newer than what we hold.
         self._outrun([self._matrix.user(line) for part in refused for line in part.tolist()])
+        for part in unfit:
+            self._mark_lines(part)
 
-    def _amended(self, edits: ListEdits, done: NDArray[np.bool_], now_ms: int) -> None:
-        lines, shown = edits.lines[done], edits.shown[done]
-        self._matrix.publish(lines, shown, now_ms)
-        left, whole = shown.sum(axis=1), np.minimum(edits.ranked[done], self._knowledge.list_size)
+    def _patched(self, repair: Repair, done: NDArray[np.bool_]) -> None:
+        lines, shown = repair.edits.lines[done], repair.edits.shown[done]
+        self._matrix.publish(lines, shown, repair.made_at[done])
+        left, whole = shown.sum(axis=1), np.minimum(self._matrix.ranked_items(lines), self._knowledge.list_size)
         self._mark_lines(lines[left < whole // 2])
         self._unhurried.append(lines[(left >= whole // 2) & (left < whole)])
 
@@ -309,29 +314,21 @@ class Upkeep:
         """Know the lists of these visitors as they stand, and mend them; a visitor whose list is gone is dropped."""
         if not users:
             return
-        lists = self._store.home_lists(users)
-        unread = [user_id for user_id, ranked in zip(users, lists, strict=True) if ranked is None]
-        made_at = dict(zip(unread, self._store.made_at(unread), strict=True)) if unread else {}
-        self._drop(user_id for user_id in unread if not made_at[user_id])
-        again: list[str] = []
-        known: list[tuple[str, Ranking, int]] = []
-        for user_id, ranked in zip(users, lists, strict=True):
-            at = made_at.get(user_id, 0) if ranked is None else ranked.made_at
-            if not at:
-                continue
-            ranking, stays = (
-                (empty_ranking(), False)
-                if ranked is None
-                else recall(self._knowledge, self._matrix, user_id, ranked, self._clock.now_ms())
+        found = recall(self._knowledge, self._matrix, users, self._store.home_values(users), self._clock.now_ms())
+        self._drop(user_id for user_id, one in zip(users, found, strict=True) if not one.made_at)
+        met = [(user_id, one) for user_id, one in zip(users, found, strict=True) if one.made_at]
+        self._in_doubt.difference_update(user_id for user_id, _ in met)
+        for laid in (True, False):
+            known = [(user_id, one, one.ranking) for user_id, one in met if one.ranking is not None and bool(one.layout) == laid]
+            self._matrix.put(
+                [user_id for user_id, _, _ in known],
+                [ranking for _, _, ranking in known],
+                [one.made_at for _, one, _ in known],
+                [one.layout for _, one, _ in known if one.layout] if laid else None,
+                taken_over=True,
             )
-            if ranking is not None:
-                known.append((user_id, ranking, at))
-            if not stays:
-                again.append(user_id)
-            self._in_doubt.discard(user_id)
-        self._matrix.put([user for user, _, _ in known], [ranking for _, ranking, _ in known], [at for _, _, at in known])
-        self._dirty.append(self._matrix.lines_of(again))
-        self._broken.append(self._matrix.lines_of(users))
+        self._dirty.append(self._matrix.lines_of(user_id for user_id, one in met if not one.stays))
+        self._broken.append(self._matrix.lines_of(user_id for user_id, _ in met))
 
     def _outrun(self, users: Sequence[str]) -> None:
         """Follow the newer lists of these visitors if they are ours: their last owner wrote them late, and keeps them no more."""
@@ -370,17 +367,19 @@ class Upkeep:
         """Publish rankings in the place of the lists that stand."""
         now_ms = self._clock.now_ms()
         hidden = self._knowledge.hidden(now_ms)
-        lists = [
-            Replacement(user_id, HOME, self._matrix.made_at(user_id), self._knowledge.publish(ranking, now_ms, hidden))
-            for user_id, ranking in zip(users, rankings, strict=True)
-        ]
+        lists = [self._knowledge.lay_out(ranking, now_ms, hidden) for ranking in rankings]
         try:
-            replaced = self._store.replace_lists(lists)
+            replaced = self._store.replace_lists(
+                [
+                    Replacement(user_id, HOME, self._matrix.made_at(user_id), laid)
+                    for user_id, laid in zip(users, lists, strict=True)
+                ]
+            )
         except StoreUnavailable:
             self._in_doubt.update(users)
             raise
         done = [n for n, ok in enumerate(replaced) if ok]
-        self._matrix.put([users[n] for n in done], [rankings[n] for n in done], now_ms, hidden)
+        self._matrix.put([users[n] for n in done], [rankings[n] for n in done], now_ms, [lists[n].layout for n in done])
         self._observer.count("lists_pushed", kind, len(done))
         self._outrun([user_id for user_id, ok in zip(users, replaced, strict=True) if not ok])
 

@@ -143,13 +143,13 @@ class Visits:
         now_ms: int,
     ) -> dict[str, list[Event]]:
         hidden = self._knowledge.hidden(now_ms)
-        lists = {user_id: {HOME: self._knowledge.publish(ranking, now_ms, hidden)} for user_id, ranking in rankings.items()}
+        lists = {user_id: self._knowledge.lay_out(ranking, now_ms, hidden) for user_id, ranking in rankings.items()}
         self._in_doubt |= frozenset(changed)  # until the store answers
-        written = self._store.commit([VisitorUpdate(u, profiles[u], lists.get(u, {})) for u in changed])
+        written = self._store.commit([VisitorUpdate(u, profiles[u], {HOME: lists[u]} if u in lists else {}) for u in changed])
         self._in_doubt -= frozenset(changed)
         done = [user_id for user_id, ok in zip(changed, written, strict=True) if ok]
         listed = [user_id for user_id in done if user_id in rankings]
-        self._matrix.put(listed, [rankings[user_id] for user_id in listed], now_ms, hidden)
+        self._matrix.put(listed, [rankings[u] for u in listed], now_ms, [lists[u].layout for u in listed])
         self._observer.count("lists_pushed", "visit", len(listed))
         return {user_id: pending[user_id] for user_id, ok in zip(changed, written, strict=True) if not ok}
 

@@ -6,18 +6,18 @@ from itertools import chain
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 import redis
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from streamrec.config import ProfileSettings
 from streamrec.errors import ProfileError
 from streamrec.events import Click
 from streamrec.lists import keys
-from streamrec.lists.packing import ListItem, RankedList, unpack
+from streamrec.lists.layout import lay_out
+from streamrec.lists.packing import ListItem, RankedList, unpack, unpack_or_none
 from streamrec.lists.redis_visitors import RedisVisitorStore
-from streamrec.lists.visitors import Amendment, Edit, MemoryVisitorStore, Replacement, VisitorStore, VisitorUpdate, amended
+from streamrec.lists.visitors import ListPatches, MemoryVisitorStore, Replacement, VisitorStore, VisitorUpdate
 from streamrec.profiles import Profile, apply
 
 NOW = 1_767_225_600_000
@@ -26,7 +26,7 @@ NOW = 1_767_225_600_000
 @pytest.fixture(params=["memory", "redis"])
 def store(request: pytest.FixtureRequest) -> VisitorStore:
     if request.param == "memory":
-        return MemoryVisitorStore(100)
+        return MemoryVisitorStore(1000)
     return RedisVisitorStore(request.getfixturevalue("redis_client"))
 
 
@@ -107,96 +107,85 @@ def test_a_repair_of_a_list_that_somebody_replaced_changes_nothing(store: Visito
     assert _adopted(store) == {"u": newer}
 
 
-#: What an id or a query may hold that looks like the text around it.
-HOSTILE = (
-    *("a", "ab", '"', "\\", '","', '\\"', "{", "},", "[", "]", "id", "é", "\u2028", "/", "'"),
-    *('{"id":"a",', '},{"id":"a","score":1', ',"why":"'),
-)
-IDS = st.sampled_from(HOSTILE)
-COIN = st.booleans()
-ITEM = st.builds(ListItem, IDS, st.sampled_from([0.0, 0.5, -2.5e-8, 12346.0]), st.sampled_from(HOSTILE).map("search:{}".format))
-POOL = st.lists(ITEM, max_size=8, unique_by=lambda item: item.id)
+def _home(store: VisitorStore, *users: str) -> list[RankedList | None]:
+    return [unpack_or_none(value) for value in store.home_values(users)]
 
 
-@st.composite
-def _edits(draw: st.DrawFn) -> tuple[tuple[ListItem, ...], list[Edit]]:
-    """Draw a list and edits of it in its order, as the store asks for them."""
-    pool = draw(POOL)
-    n = draw(st.integers(0, len(pool)))
-    items, others = pool[:n], pool[n:]
-    edits: list[Edit] = []
-    for item in items:
-        if draw(COIN):
-            edits.append(Edit(item.id))
-            continue
-        while len(others) > 0 and draw(COIN):
-            edits.append(Edit(item.id, others.pop()))
-    edits += [Edit("", other) for other in others if draw(COIN)]
-    return tuple(items), edits
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(_edits())
-def test_an_amended_list_is_the_one_that_decoding_editing_and_encoding_it_gives(
-    store: VisitorStore, drawn: tuple[tuple[ListItem, ...], list[Edit]]
-) -> None:
-    """Whatever ids and reasons hold: braces, quotes, commas, text that looks like an item."""
-    items, edits = drawn
-    before = RankedList(NOW, items, "a", "d")
-    [profile] = store.load(["u"])
-    store.commit([VisitorUpdate("u", _click(profile, "x", profile.latest_ts + NOW), {keys.HOME: before})])
-    assert store.amend_lists([Amendment("u", NOW, edits)], NOW + 1) == [True]
-    assert store.home_lists(["u"]) == [amended(before, edits, NOW + 1)]
-
-
-def test_many_lists_are_amended_at_once_and_only_those_that_are_meant(store: VisitorStore) -> None:
-    """Who holds an older list than the one that stands, or one that is gone, changes nothing."""
-    users = [f"u{n}" for n in range(90)]
-    store.commit(
-        [
-            VisitorUpdate(u, _click(Profile(), "x"), {keys.HOME: _list("0", "1", "2", made_at=NOW + n % 2)})
-            for n, u in enumerate(users)
-        ]
+def _without_the_first(*users: str, ranked: RankedList) -> ListPatches:
+    """Blank the first item of these visitors' lists, and its comma."""
+    laid, n = lay_out(ranked), len(users)
+    return ListPatches(
+        users,
+        made_at=np.full(n, ranked.made_at),
+        length=np.full(n, len(laid.value)),
+        counts=np.ones(n, np.intp),
+        offsets=np.full(n, laid.layout.head),
+        sizes=np.full(n, int(laid.layout.sizes[0]) + 1),
+        text_of=np.full(n, -1),
+        texts=[],
     )
-    edits = [Edit("1"), Edit("", ListItem("3", 0.25, "new"))]
-    amendments = [*(Amendment(u, NOW, edits) for u in users), Amendment("nobody", NOW, edits)]
-    assert store.amend_lists(iter(amendments), NOW + 5) == [n % 2 == 0 for n in range(90)] + [False]
-    lists = store.home_lists([*users, "nobody"])
-    assert [ranked and ranked.ids() for ranked in lists] == [["0", "2", "3"], ["0", "1", "2"]] * 45 + [None]
-    assert {ranked.made_at for ranked in lists if ranked} == {NOW + 1, NOW + 5}
-    assert store.amend_lists([], NOW) == []
 
 
-def test_edits_that_meet_another_list_than_they_speak_of_leave_a_list(store: VisitorStore) -> None:
-    store.commit([VisitorUpdate("u", _click(Profile(), "x"), {keys.HOME: _list("0", "1")})])
-    edits = [Edit("7"), Edit("8", ListItem("9", 0.25, "new")), Edit("", ListItem("10", 0.125, "new"))]
-    assert store.amend_lists([Amendment("u", NOW, edits)], NOW) == [True]
-    [ranked] = store.home_lists(["u"])
-    assert ranked is not None
-    assert ranked.ids() == ["0", "1", "9", "10"]
+def _patched(store: VisitorStore, *patches: ListPatches) -> list[bool]:
+    return [done for answers in store.patch_lists(iter(patches)) for done in answers.tolist()]
 
 
-def test_an_amended_list_keeps_its_time_to_live(redis_client: redis.Redis) -> None:
+def test_many_lists_are_patched_at_once_and_only_those_that_are_meant(store: VisitorStore) -> None:
+    """Who holds an older list than the one that stands, one of another length, or one that is gone, changes nothing."""
+    users, listed = [f"u{n}" for n in range(300)], _list("0", "1", "2", made_at=NOW)
+    lists = [listed, _list("0", "1", "2", made_at=NOW + 1), _list("0", "1", "22", made_at=NOW)]
+    store.commit([VisitorUpdate(u, _click(Profile(), "x"), {keys.HOME: lists[n % 3]}) for n, u in enumerate(users)])
+    parts = [users[:150], users[150:], ["nobody"]]
+    done = _patched(store, *(_without_the_first(*part, ranked=listed) for part in parts))
+    assert done == [True, False, False] * 100 + [False]
+    found = _home(store, *users, "nobody")
+    assert [ranked and ranked.ids() for ranked in found] == [["1", "2"], ["0", "1", "2"], ["0", "1", "22"]] * 100 + [None]
+    assert [ranked.made_at for ranked in found[:2] if ranked] == [NOW, NOW + 1]
+    assert _patched(store) == []
+    assert _patched(store, _without_the_first(*users, ranked=listed)) == done[:300]  # repeated
+
+
+def test_patches_of_a_list_are_written_where_they_belong(store: VisitorStore) -> None:
+    listed = [_list("0", "1", made_at=NOW), _list("longer", "1", made_at=NOW)]
+    store.commit([VisitorUpdate(f"u{n}", _click(Profile(), "x"), {keys.HOME: one}) for n, one in enumerate(listed)])
+    laid = [lay_out(one) for one in listed]
+    heads, first = [one.layout.head for one in laid], [int(one.layout.sizes[0]) for one in laid]
+    patches = ListPatches(
+        ["u0", "u1"],
+        np.array([NOW, NOW]),
+        np.array([len(one.value) for one in laid]),
+        counts=np.array([2, 1]),
+        offsets=np.array([11, heads[0] + first[0], heads[1]]),
+        sizes=np.array([13, int(laid[0].layout.sizes[1]) + 1, first[1] + 1]),
+        text_of=np.array([0, -1, 1]),
+        texts=[b"%d" % (NOW + 7), b" " * (first[1] + 1)],
+    )
+    assert _patched(store, patches) == [True, True]
+    [one, other] = _home(store, "u0", "u1")
+    assert (one and (one.made_at, one.ids()), other and (other.made_at, other.ids())) == ((NOW + 7, ["0"]), (NOW, ["1"]))
+
+
+def test_a_patched_list_keeps_its_time_to_live(redis_client: redis.Redis) -> None:
     store = RedisVisitorStore(redis_client, ttl_s=1000)
-    store.commit([VisitorUpdate("u", _click(Profile(), "x"), {keys.HOME: _list("0")})])
+    store.commit([VisitorUpdate("u", _click(Profile(), "x"), {keys.HOME: _list("0", "1")})])
     redis_client.expire(keys.rec("u"), 500)
-    store.amend_lists([Amendment("u", NOW, [Edit("0")])], NOW)
+    assert _patched(store, _without_the_first("u", ranked=_list("0", "1"))) == [True]
     assert 400 < redis_client.ttl(keys.rec("u")) <= 500
 
 
-def test_a_redis_that_lost_its_functions_gets_them_again_amid_amendments(redis_client: redis.Redis) -> None:
-    store = RedisVisitorStore(redis_client)
-    store.commit([VisitorUpdate(f"u{n}", _click(Profile(), "x"), {keys.HOME: _list("0", "1")}) for n in range(300)])
+def test_a_redis_that_lost_its_functions_gets_them_again_amid_patches(redis_client: redis.Redis) -> None:
+    store, users = RedisVisitorStore(redis_client), [f"u{n}" for n in range(300)]
+    store.commit([VisitorUpdate(u, _click(Profile(), "x"), {keys.HOME: _list("0", "1")}) for u in users])
     redis_client.function_flush()
-    assert store.amend_lists((Amendment(f"u{n}", NOW, [Edit("0")]) for n in range(300)), NOW) == [True] * 300
-    assert {ranked.ids()[0] for ranked in store.home_lists([f"u{n}" for n in range(300)]) if ranked} == {"1"}
+    assert _patched(store, _without_the_first(*users, ranked=_list("0", "1"))) == [True] * 300
+    assert {tuple(ranked.ids()) for ranked in _home(store, *users) if ranked} == {("1",)}
 
 
-def test_in_a_cluster_each_list_is_amended_by_a_call_of_its_own(redis_client: redis.Redis) -> None:
-    store = RedisVisitorStore(redis_client, cluster=True)
-    store.commit([VisitorUpdate(f"u{n}", _click(Profile(), "x"), {keys.HOME: _list("0", "1")}) for n in range(100)])
+def test_in_a_cluster_each_list_is_patched_by_a_call_of_its_own(redis_client: redis.Redis) -> None:
+    store, users = RedisVisitorStore(redis_client, cluster=True), [f"u{n}" for n in range(100)]
+    store.commit([VisitorUpdate(u, _click(Profile(), "x"), {keys.HOME: _list("0", "1")}) for u in users])
     redis_client.config_resetstat()
-    assert store.amend_lists((Amendment(f"u{n}", NOW, [Edit("0")]) for n in range(100)), NOW) == [True] * 100
+    assert _patched(store, _without_the_first(*users, ranked=_list("0", "1"))) == [True] * 100
     stats: Any = redis_client.info("commandstats")
     assert stats["cmdstat_fcall"]["calls"] == 100
 

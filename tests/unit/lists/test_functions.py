@@ -20,7 +20,7 @@ _NAMES = {
     functions.LIST,
     functions.COMMIT,
     functions.REPLACE,
-    functions.AMEND,
+    functions.PATCH,
     functions.STOCK,
     functions.PRICE,
     functions.CATALOG,

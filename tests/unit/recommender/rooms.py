@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from streamrec.catalogue.store import Fact
 from streamrec.clock import ManualClock
@@ -17,7 +20,7 @@ from streamrec.lists.item_lists import MemoryListStore
 from streamrec.lists.keys import HOME
 from streamrec.lists.matrix import ListMatrix
 from streamrec.lists.packing import RankedList
-from streamrec.lists.visitors import Amendment, MemoryVisitorStore, Replacement, VisitorUpdate
+from streamrec.lists.visitors import ListPatches, MemoryVisitorStore, Replacement, VisitorUpdate
 from streamrec.observe import Memory
 from streamrec.profiles import Profile
 from streamrec.recommender import Changes, Fallbacks, Knowledge, Share, Upkeep, Visits, Whole
@@ -76,16 +79,16 @@ class VisitorsThatFail(MemoryVisitorStore):
         self._outage.called("replace_lists")
         return super().replace_lists(lists)
 
-    def amend_lists(self, amendments: Iterable[Amendment], made_at: int) -> list[bool]:
-        asked = list(amendments)
-        if "amend_lists" in self._outage.written_all_the_same:
-            super().amend_lists(asked, made_at)
-        self._outage.called("amend_lists")
-        return super().amend_lists(asked, made_at)
+    def patch_lists(self, patches: Iterable[ListPatches]) -> Iterator[NDArray[np.bool_]]:
+        asked = list(patches)
+        if "patch_lists" in self._outage.written_all_the_same:
+            list(super().patch_lists(asked))
+        self._outage.called("patch_lists")
+        yield from super().patch_lists(asked)
 
-    def home_lists(self, user_ids: Sequence[str]) -> list[RankedList | None]:
-        self._outage.called("home_lists")
-        return super().home_lists(user_ids)
+    def home_values(self, user_ids: Sequence[str]) -> list[bytes | None]:
+        self._outage.called("home_values")
+        return super().home_values(user_ids)
 
     def made_at(self, user_ids: Sequence[str]) -> list[int]:
         self._outage.called("made_at")

@@ -1,0 +1,89 @@
+"""Where each item stands in the text of a published list, so that it can be taken out and put back in place."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamrec.lists.packing import RankedList, encode_value, pack
+
+#: What begins an item, and stands nowhere else: inside a string each quote has a backslash before it.
+_BEGINS: Final = re.compile(rb'\{"id":')
+_ITEMS: Final = b'"items":['
+_ENDS: Final = b"]}"
+_BORDER: Final = b'},{"id":'
+_COMMA: Final = ord(",")
+
+
+class Layout(NamedTuple):
+    """The places of a list's text: an item's, or blank."""
+
+    #: Bytes in front of the first place.
+    head: int
+    #: (n,) uint16; bytes of each place. One byte, for a comma, is between two.
+    sizes: NDArray[np.uint16]
+    #: (n,) bool; whether an item stands there.
+    shown: NDArray[np.bool_]
+
+
+class LaidOut(NamedTuple):
+    """A list as it is written, and where its items stand."""
+
+    made_at: int
+    value: bytes
+    layout: Layout
+
+
+def lay_out(ranked: RankedList, shown: NDArray[np.bool_] | None = None) -> LaidOut:
+    """Return the list with a place for each of its n items, those that are not ``shown``, (n,) bool, left blank."""
+    value = pack(ranked)
+    head = value.index(_ITEMS) + len(_ITEMS)
+    starts = np.array([found.start() for found in _BEGINS.finditer(value, head)], np.int64)
+    sizes = np.diff(np.append(starts, len(value) - len(_ENDS) + 1)) - 1
+    if shown is None or shown.all():
+        return LaidOut(ranked.made_at, value, Layout(head, sizes.astype(np.uint16), np.ones(len(sizes), np.bool_)))
+    text, last = bytearray(value), int(np.flatnonzero(shown).max(initial=-1))
+    for place, (start, size) in enumerate(zip(starts.tolist(), sizes.tolist(), strict=True)):
+        begins, ends = start if not shown[place] else start + size, start + size
+        if place < len(sizes) - 1 and (not shown[place] or place == last):
+            ends += 1
+        text[begins:ends] = b" " * (ends - begins)
+    return LaidOut(ranked.made_at, bytes(text), Layout(head, sizes.astype(np.uint16), shown))
+
+
+def measure(value: bytes) -> Layout | None:
+    """Return the places of a list that ``unpack`` can read, blanks in a row as one; None where it was laid out by somebody else."""
+    at, end = value.find(_ITEMS), len(value) - len(_ENDS)
+    head = at + len(_ITEMS)
+    starts = [found.start() for found in _BEGINS.finditer(value, head)]
+    if at < 0 or not starts or value[end:] != _ENDS:
+        return None
+    if starts[0] == head and value[end - 1] == _BORDER[0] and value.count(_BORDER, head) == len(starts) - 1:
+        sizes = np.diff(np.array([*starts, end + 1])) - 1
+        return Layout(head, sizes.astype(np.uint16), np.ones(len(sizes), np.bool_))
+    return _with_blanks(value, head, starts, end)
+
+
+def _with_blanks(value: bytes, head: int, starts: list[int], end: int) -> Layout | None:
+    """As ``measure``: each item's text, its byte for a comma, and a blank, which has such a byte, too, unless it is the last."""
+    places = [(starts[0] - head - 1, False)] if starts[0] > head else []
+    for start, behind in zip(starts, [*starts[1:], end], strict=True):
+        size = len(value[start:behind].rstrip(b" ,"))
+        places.append((size, True))
+        rest, last = behind - start - size, behind == end
+        if not last and value[start + size] != _COMMA:
+            return None
+        if rest > (not last):
+            places.append((rest - 2 + last, False))
+    sizes = np.array([size for size, _ in places])
+    if sizes.min() < 1:
+        return None
+    return Layout(head, sizes.astype(np.uint16), np.array([shown for _, shown in places], np.bool_))
+
+
+def item_text(item_id: str, score: bytes, why: str) -> bytes:
+    """Return an item as it stands in a list, its ``score`` in JSON."""
+    return b'{"id":' + encode_value(item_id) + b',"score":' + score + b',"why":' + encode_value(why) + b"}"

@@ -1,0 +1,102 @@
+"""Which lines hold an item: blocks of lines sorted by item, and a scan of the lines that changed since their block was sorted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Lines sorted together: their numbers within the block take two bytes.
+_LINES: Final = 16_384
+#: Lines of a block that may have changed before it is sorted again: a look scans them all.
+_CHANGED: Final = _LINES // 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Sorted:
+    """A block's places by item: (u,) items ascending, (u + 1,) where each one's lines begin, (p,) lines within the block."""
+
+    items: NDArray[np.int32]
+    begins: NDArray[np.int64]
+    lines: NDArray[np.uint16]
+
+
+class Postings:
+    """Finds the lines that hold items, without an index to keep up: whoever changes a line says so, and the next looks sort.
+
+    A look sorts one block at most, so the first ones over many lines scan most of them. Two bytes per item of a list.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: list[_Sorted] = []
+        self._changed: NDArray[np.bool_] = np.ones(0, np.bool_)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        return self._changed.nbytes + sum(b.items.nbytes + b.begins.nbytes + b.lines.nbytes for b in self._blocks)
+
+    def changed(self, lines: NDArray[np.intp]) -> None:
+        """Know that the lines hold other items than before."""
+        self._changed[lines[lines < len(self._changed)]] = True
+
+    def holding(self, rows: NDArray[np.int32], mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+        """Return every (line, item) of (n, k) ``rows`` whose item is in ``mask``, lines ascending; empty places, -1, never are."""
+        self._grow(len(rows))
+        wanted = np.flatnonzero(mask).astype(np.int32)
+        lines, items, may_sort = [np.empty(0, np.intp)], [np.empty(0, np.int32)], True
+        for start in range(0, len(rows), _LINES):
+            part = rows[start : start + _LINES]
+            touched = np.flatnonzero(self._changed[start : start + len(part)])
+            if may_sort and len(touched) > _CHANGED:
+                self._sort(start, part)
+                touched, may_sort = touched[:0], False
+            found = [_scan(part, touched, mask)]
+            if len(touched) < len(part):
+                found.append(self._look_up(start, wanted))
+            here = np.concatenate([each for each, _ in found])
+            order = np.argsort(here, kind="stable")
+            lines.append(start + here[order])
+            items.append(np.concatenate([each for _, each in found])[order])
+        return np.concatenate(lines), np.concatenate(items)
+
+    def _grow(self, n: int) -> None:
+        if n > len(self._changed):
+            # By half more, so that lines that come one by one do not copy it each time.
+            grown = np.ones(n + n // 2, np.bool_)
+            grown[: len(self._changed)] = self._changed
+            self._changed = grown
+        nothing = np.empty(0, np.int32)
+        while len(self._blocks) * _LINES < n:
+            self._blocks.append(_Sorted(nothing, np.zeros(1, np.int64), nothing.astype(np.uint16)))
+
+    def _sort(self, start: int, part: NDArray[np.int32]) -> None:
+        # Sorting one array of both takes half of what sorting places by item does.
+        places = (part.astype(np.int64) << 16) | np.arange(len(part))[:, None]
+        places = np.sort(places[part >= 0], axis=None)
+        items, begins = np.unique(places >> 16, return_index=True)
+        lines = (places & 0xFFFF).astype(np.uint16)
+        self._blocks[start // _LINES] = _Sorted(items.astype(np.int32), np.append(begins, len(lines)), lines)
+        self._changed[start : start + len(part)] = False
+
+    def _look_up(self, start: int, wanted: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[np.int32]]:
+        block = self._blocks[start // _LINES]
+        at = np.searchsorted(block.items, wanted)
+        there = at < len(block.items)
+        there[there] = block.items[at[there]] == wanted[there]
+        begins, ends = block.begins[at[there]], block.begins[at[there] + 1]
+        counts = ends - begins
+        # The ranges begins..ends, one behind the other.
+        places = np.repeat(ends - np.cumsum(counts), counts) + np.arange(counts.sum())
+        lines, items = block.lines[places].astype(np.intp), np.repeat(wanted[there], counts)
+        stands = ~self._changed[start + lines]
+        return lines[stands], items[stands]
+
+
+def _scan(part: NDArray[np.int32], lines: NDArray[np.intp], mask: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[np.int32]]:
+    rows = part if len(lines) == len(part) else part[lines]
+    # "clip" writes without a copy in between; -1 then looks at the first item, so it is asked for as well.
+    places = np.flatnonzero(np.take(mask, rows, mode="clip", out=np.empty(rows.shape, np.bool_)) & (rows >= 0))
+    return lines[places // rows.shape[1]], rows.ravel()[places]
