@@ -26,6 +26,8 @@ from streamrec.recommender import Knowledge, Upkeep, Whole
 _ITEMS: Final = 20_000
 _RESERVE: Final = 10
 _BLOCK: Final = 1000
+#: Items that the reasons of a list name: those which its visitor clicked.
+_REASONS: Final = 5
 #: The hot item stands in every other list, somewhere among its first places.
 _HOT: Final = "item-0"
 _DIM: Final = 16
@@ -64,7 +66,7 @@ def _fill(client: redis.Redis, knowledge: Knowledge, matrix: ListMatrix, rng: np
     scores, reasons = np.linspace(1, 0.1, k, dtype=np.float32), np.full(k, Reason.CONTENT, np.uint8)
     for start in range(0, visitors, _BLOCK):
         users = _users(start, min(start + _BLOCK, visitors))
-        rankings = [Ranking(rows, scores, reasons, rows) for rows in _rows(rng, len(users), k)]
+        rankings = [Ranking(rows, scores, reasons, np.resize(rows[:_REASONS], k)) for rows in _rows(rng, len(users), k)]
         lists = [knowledge.lay_out(ranking, now_ms, hidden) for ranking in rankings]
         matrix.put(users, rankings, now_ms, [laid.layout for laid in lists])
         values = zip(users, lists, strict=True)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from streamrec.lists.packing import RankedList, encode_value, pack
 
 #: What begins an item, and stands nowhere else: inside a string each quote has a backslash before it.
-_BEGINS: Final = re.compile(rb'\{"id":')
+_BEGIN: Final = b'{"id":'
+_BEGINS: Final = re.compile(re.escape(_BEGIN))
 _ITEMS: Final = b'"items":['
 _ENDS: Final = b"]}"
 _BORDER: Final = b'},{"id":'
@@ -41,7 +42,7 @@ def lay_out(ranked: RankedList, shown: NDArray[np.bool_] | None = None) -> LaidO
     """Return the list with a place for each of its n items, those that are not ``shown``, (n,) bool, left blank."""
     value = pack(ranked)
     head = value.index(_ITEMS) + len(_ITEMS)
-    starts = np.array([found.start() for found in _BEGINS.finditer(value, head)], np.int64)
+    starts = np.array(_starts(value, head), np.int64)
     sizes = np.diff(np.append(starts, len(value) - len(_ENDS) + 1)) - 1
     if shown is None or shown.all():
         return LaidOut(ranked.made_at, value, Layout(head, sizes.astype(np.uint16), np.ones(len(sizes), np.bool_)))
@@ -58,13 +59,21 @@ def measure(value: bytes) -> Layout | None:
     """Return the places of a list that ``unpack`` can read, blanks in a row as one; None where it was laid out by somebody else."""
     at, end = value.find(_ITEMS), len(value) - len(_ENDS)
     head = at + len(_ITEMS)
-    starts = [found.start() for found in _BEGINS.finditer(value, head)]
-    if at < 0 or not starts or value[end:] != _ENDS:
+    if at < 0 or value[end:] != _ENDS:
         return None
-    if starts[0] == head and value[end - 1] == _BORDER[0] and value.count(_BORDER, head) == len(starts) - 1:
-        sizes = np.diff(np.array([*starts, end + 1])) - 1
-        return Layout(head, sizes.astype(np.uint16), np.ones(len(sizes), np.bool_))
-    return _with_blanks(value, head, starts, end)
+    items = value.count(_BEGIN, head)
+    pieces = value[head:end].split(_BORDER)
+    if len(pieces) == items and value.startswith(_BEGIN, head) and value[end - 1] == _BORDER[0]:
+        # Most lists have no blank, and the pieces lack what they were split at: the end of an item and how another begins.
+        sizes = np.fromiter(map(len, pieces), np.int64, items) + len(_BORDER) - 1
+        sizes[0] -= len(_BEGIN)
+        sizes[-1] -= 1
+        return Layout(head, sizes.astype(np.uint16), np.ones(items, np.bool_))
+    return _with_blanks(value, head, _starts(value, head), end) if items else None
+
+
+def _starts(value: bytes, head: int) -> list[int]:
+    return [found.start() for found in _BEGINS.finditer(value, head)]
 
 
 def _with_blanks(value: bytes, head: int, starts: list[int], end: int) -> Layout | None:

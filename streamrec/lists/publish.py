@@ -51,8 +51,7 @@ def recalled(lists: Sequence[RankedList], items: ItemTable, campaigns: CampaignB
     """
     told = [item for ranked in lists for item in ranked.items]
     rows = items.find_all([item.id for item in told])
-    # Lists have far fewer reasons than items.
-    known = {why: _reason(why, items, campaigns) for why in {item.why for item in told}}
+    known = _reasons([item.why for item in told], items, campaigns)
     reasons = np.array([known[item.why] for item in told], np.int32).reshape(-1, 2)
     scores = np.array([item.score for item in told], np.float32)
     ends = np.cumsum([len(ranked.items) for ranked in lists]).tolist()
@@ -75,14 +74,16 @@ def _recalled(
     return Ranking(rows, scores, reasons[:, 0].astype(np.uint8), reasons[:, 1], query)
 
 
-def _reason(why: str, items: ItemTable, campaigns: CampaignBook) -> tuple[int, int]:
-    """Return the code of a reason, -1 for none of ours, and its evidence."""
-    name, _, of = why.partition(":")
-    reason = _CODES.get(name, -1)
-    return reason, _evidence(reason, of, items, campaigns)
-
-
-def _evidence(reason: int, of: str, items: ItemTable, campaigns: CampaignBook) -> int:
-    if not of or reason == _SEARCH:
-        return -1
-    return campaigns.number(of) if reason == _CAMPAIGN else items.find(of)
+def _reasons(whys: Sequence[str], items: ItemTable, campaigns: CampaignBook) -> dict[str, tuple[int, int]]:
+    """Return the code of each reason, -1 for none of ours, and its evidence, -1 for none."""
+    # Lists have far fewer reasons than items.
+    distinct = list(dict.fromkeys(whys))
+    parts = [why.partition(":") for why in distinct]
+    codes = [_CODES.get(name, -1) for name, _, _ in parts]
+    evidence = items.find_all([of for _, _, of in parts]).tolist()
+    for n, (code, (_, _, of)) in enumerate(zip(codes, parts, strict=True)):
+        if code == _SEARCH or not of:
+            evidence[n] = -1
+        elif code == _CAMPAIGN:
+            evidence[n] = campaigns.number(of)
+    return dict(zip(distinct, zip(codes, evidence, strict=True), strict=True))
