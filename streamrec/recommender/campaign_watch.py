@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from streamrec.campaigns import CampaignBook, Effects, Pin
+from streamrec.campaigns import CampaignBook, Pin
 from streamrec.catalogue.table import ItemTable
 from streamrec.recommender.knowledge import Rows
 
@@ -25,11 +25,11 @@ _RELOOK_MS: Final = 1000
 class Shift:
     """What is different since the last look."""
 
-    #: Rows that nobody may see now, or that everybody may see again: lists that hold them are to be published again.
+    #: Rows that nobody may see now, or that everybody may see again: as what sold out or is back.
     hidden: Rows
     #: Rows that weigh less than before, lost a slot or are kept from a segment: lists that hold them are to be ranked again.
     lowered: Rows
-    #: Whether anything weighs more than before, won a slot or came back: it may belong into any list.
+    #: Whether anything weighs more than before, won a slot or is shown to a segment again: it may belong into any list.
     raised: bool
     #: (n_items,) float32; by how much more everybody's scores are multiplied than before, None where no factor changed.
     factors: NDArray[np.float32] | None = None
@@ -42,6 +42,7 @@ class _Seen:
     """What one kind of visitor felt at the last look; arrays are (n_items,) of then."""
 
     multiplier: NDArray[np.float32]
+    #: From this kind, and not from everybody.
     excluded: NDArray[np.bool_]
     pins: frozenset[Pin]
 
@@ -85,14 +86,16 @@ class CampaignWatch:
         following = self._book.next_change_ms(now_ms)
         self._next_ms = _NEVER if following is None else following
         self._note_items(now_ms)
-        lowered, raised = [_NOBODY], False
+        lowered, raised, hidden = [_NOBODY], False, self._hidden(now_ms)
+        from_all = self._book.effects(now_ms, self._items).excluded
         for number, kind in enumerate(_KINDS):
             effects = self._book.effects(now_ms, self._items, kind)
-            less, more = _difference(self._seen[number], effects)
+            seen = _Seen(effects.multiplier, effects.excluded & ~from_all, frozenset(effects.pins))
+            less, more = _difference(self._seen[number], seen, from_all)
             lowered.append(less)
             raised |= more
-            self._seen[number] = _Seen(effects.multiplier, effects.excluded, frozenset(effects.pins))
-        return Shift(self._hidden(now_ms), np.unique(np.concatenate(lowered)), raised, self._factors(now_ms), since_ms)
+            self._seen[number] = seen
+        return Shift(hidden, np.unique(np.concatenate(lowered)), raised, self._factors(now_ms), since_ms)
 
     def _factors(self, now_ms: int) -> NDArray[np.float32] | None:
         now = self._book.effects(now_ms, self._items).multiplier
@@ -110,14 +113,17 @@ class CampaignWatch:
         return hidden
 
 
-def _difference(before: _Seen, now: Effects) -> tuple[Rows, bool]:
-    """Return the rows that one kind of visitor should see less of, and whether there is anything to see more of."""
+def _difference(before: _Seen, now: _Seen, from_all: NDArray[np.bool_]) -> tuple[Rows, bool]:
+    """Return the rows that one kind of visitor should see less of, and whether there is anything to see more of.
+
+    What is kept ``from_all``, (n_items,) bool, leaves and enters their lists as what is sold out does.
+    """
     multiplier = _grown(before.multiplier, len(now.multiplier), 1)
     excluded = _grown(before.excluded, len(now.excluded), 0)
-    pins = frozenset(now.pins)
-    unpinned = np.array([pin.row for pin in before.pins - pins], np.int32)
+    unpinned = np.array([pin.row for pin in before.pins - now.pins], np.int32)
     less = np.flatnonzero((now.multiplier < multiplier) | (now.excluded & ~excluded)).astype(np.int32)
-    more = (now.multiplier > multiplier).any() or (excluded & ~now.excluded).any() or pins - before.pins
+    back = excluded & ~now.excluded & ~from_all
+    more = (now.multiplier > multiplier).any() or back.any() or now.pins - before.pins
     return np.union1d(less, unpinned).astype(np.int32), bool(more)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -83,9 +83,13 @@ class Upkeep:
         #: What sold out and came back since the last look for the lists that hold it: row -> whether it is back; and when that was.
         self._unlooked: dict[int, bool] = {}
         self._looked_at_ms = 0
-        #: Lines of lists to edit, as they wait longest, and of visitors to rank again.
+        #: Lines of lists to edit, as they wait longest; of visitors to rank again before all others, because their list misses what
+        #: it had or names what is over; and of all who are to be ranked again.
         self._broken = LineQueue()
+        self._urgent = LineQueue()
         self._dirty = LineQueue()
+        #: Campaigns' factors that are laid over lists, the first one as far as it got.
+        self._overlays: deque[Iterator[None]] = deque()
         #: Rows whose reduction changed, at most as many as there are items; lines to rank again in good time; when some are due.
         self._repriced: set[int] = set()
         self._unhurried = LineQueue()
@@ -98,7 +102,7 @@ class Upkeep:
     @property
     def backlog(self) -> int:
         """How many visitors wait to be ranked again."""
-        return len(self._dirty) + len(self._unhurried)
+        return len(self._urgent) + len(self._dirty) + len(self._unhurried)
 
     def changed(self, changes: Changes) -> None:
         """Repair the lists that hold what went or came back; where they are more than ``AT_ONCE``, the rest at the next ticks.
@@ -145,7 +149,7 @@ class Upkeep:
 
     def refresh(self, users: Iterable[str]) -> None:
         """Rank the lists of these visitors again, in the background; those that are not known here are left alone."""
-        self._mark(users)
+        self._dirty.mark(self._matrix.lines_of(users))
 
     def adopt(self) -> None:
         """Begin to agree with the store on whose lists are this worker's, after a rebalance or when the store lost data.
@@ -172,31 +176,48 @@ class Upkeep:
             self._repair(_BLOCK)
             if time.monotonic() >= begun + max(_URGENT_S, budget_s):
                 return True
+        self._overlay_until(begun + budget_s)
         self._adopt_until(begun + budget_s)
         self._let_go_on()
-        while len(self._dirty):
-            self._rank_again(self._dirty.take(STEP if budget_s > 0 else SMALLEST))
+        while waiting := self._urgent or self._dirty:
+            self._rank_again(waiting.take(STEP if budget_s > 0 else SMALLEST))
             if time.monotonic() >= begun + budget_s:
                 break
-        return len(self._broken) > 0 or self._adoption is not None
+        return len(self._broken) > 0 or len(self._overlays) > 0 or self._adoption is not None
 
     def _shifted(self, shift: Shift) -> None:
         if shift.raised:
             # Whoever came last is the likeliest to look, and is ranked first.
-            self._mark(self._matrix.users())
-        self._mark(self._matrix.users_holding(shift.lowered))
-        if len(shift.hidden):
-            self._mark_lines(self._matrix.short())
-        # Last, because it may fail, and nobody tells of this shift a second time.
-        self._republish(self._matrix.users_holding(shift.hidden))
+            self._dirty.mark(self._matrix.lines())
+        self._mark_lines(self._matrix.lines_holding(shift.lowered))
         if shift.factors is not None:
-            # All of them are ranked again too; who came last sees the campaign's items move within the list at once.
-            held = np.flatnonzero(shift.factors != 1).astype(np.int32)
-            users = latest_holding(self._matrix, held, shift.since_ms, _OVERLAID)
-            pins = pinning(self._knowledge.campaigns, self._clock.now_ms())
-            explore_every = self._knowledge.ranker.settings.explore_every
-            for moved in overlaid(self._matrix, users, shift.factors, pins, explore_every):
-                self._replace([user_id for user_id, _ in moved], [ranking for _, ranking in moved], "overlay")
+            self._overlays.append(self._overlay(shift.factors, shift.since_ms))
+        # Last, because it may fail, and nobody tells of this shift a second time.
+        if len(shift.hidden):
+            now_hidden = self._knowledge.hidden(self._clock.now_ms())[shift.hidden]
+            self._moved(shift.hidden[now_hidden], shift.hidden[~now_hidden])
+
+    def _overlay(self, factors: NDArray[np.float32], since_ms: int) -> Iterator[None]:
+        """Let those who came last see the campaign's items move within the list, block by block; all are ranked again besides."""
+        held = np.flatnonzero(factors != 1).astype(np.int32)
+        users = latest_holding(self._matrix, held, since_ms, _OVERLAID)
+        pins = pinning(self._knowledge.campaigns, self._clock.now_ms())
+        for moved in overlaid(self._matrix, users, factors, since_ms, pins, self._knowledge.ranker.settings.explore_every):
+            self._replace([user_id for user_id, _ in moved], [ranking for _, ranking in moved], "overlay")
+            yield
+
+    def _overlay_until(self, deadline: float) -> None:
+        """Go on with overlays, one after the other: each knows the scores that the last one left."""
+        while self._overlays:
+            try:
+                done = next(self._overlays[0], self) is self
+            except StoreUnavailable:
+                self._overlays.popleft()  # what it did not reach is ranked again like all others
+                raise
+            if done:
+                self._overlays.popleft()
+            if time.monotonic() >= deadline:
+                return
 
     def _let_go_on(self) -> None:
         """Let some of those that can wait be ranked again: as many as are due after this time."""
@@ -222,27 +243,20 @@ class Upkeep:
         while len(self._waiting) > self._max_waiting_items:
             self._waiting.popitem(last=False)
 
-    def _mark(self, users: Iterable[str]) -> None:
-        self._mark_lines(self._matrix.lines_of(users))
-
     def _mark_lines(self, lines: Lines) -> None:
         """Have visitors ranked again, the last of the lines first, before all that wait already."""
-        self._dirty.mark(lines)
+        self._urgent.mark(lines)
 
     def _drop(self, users: Iterable[str]) -> None:
         users = list(users)
         lines = self._matrix.lines_of(users)
+        self._urgent.discard(lines)
         self._dirty.discard(lines)
         self._broken.discard(lines)
         self._unhurried.discard(lines)
         self._matrix.drop(users)
 
     # -- repair ------------------------------------------------------------------------------------------------------
-
-    def _republish(self, users: Iterable[str]) -> None:
-        """Repair the lists of these visitors, with the change itself or, where they are many, at the next ticks."""
-        self._broken.append(self._matrix.lines_of(users))
-        self._repair(AT_ONCE)
 
     def _repair(self, n: int) -> None:
         """Repair lists that wait for it, about ``n`` at most."""
@@ -350,6 +364,7 @@ class Upkeep:
 
     def _rank_again(self, lines: Lines) -> None:
         lines = self._matrix.used(lines)
+        self._urgent.discard(lines)
         self._dirty.discard(lines)
         if not len(lines):
             return
@@ -360,7 +375,7 @@ class Upkeep:
             rankings = self._knowledge.rank(self._store.load(users), self._clock.now_ms())
             self._replace(users, rankings)
         except Exception:
-            self._mark(users)
+            self._mark_lines(self._matrix.lines_of(users))
             raise
 
     def _replace(self, users: Sequence[str], rankings: Sequence[Ranking], kind: str = "refresh") -> None:

@@ -64,7 +64,7 @@ def test_nothing_is_looked_at_before_a_moment_has_come() -> None:
         ("boost", {}, ([], [], True), ([], [1, 2], False)),
         ("bury", {}, ([], [1, 2], False), ([], [], True)),
         ("pin", {"slots": (1, 3)}, ([], [], True), ([], [1, 2], False)),
-        ("exclude", {}, ([1, 2], [1, 2], False), ([1, 2], [], True)),
+        ("exclude", {}, ([1, 2], [], False), ([1, 2], [], False)),
         ("boost", {"segment": "new"}, ([], [], True), ([], [1, 2], False)),
         ("bury", {"segment": "buyers"}, ([], [1, 2], False), ([], [], True)),
         ("pin", {"segment": "returning", "slots": (1, 3)}, ([], [], True), ([], [1, 2], False)),
@@ -101,10 +101,19 @@ def test_of_two_campaigns_that_overlap_the_end_of_one_leaves_the_other() -> None
     scene = Scene()
     scene.campaign("a", "exclude", 1, 2, starts=10, ends=20)
     scene.campaign("b", "exclude", 2, 3, starts=15, ends=30)
-    assert scene.look(10) == ([1, 2], [1, 2], False)
-    assert scene.look(15) == ([3], [3], False)
-    assert scene.look(20) == ([1], [], True)
-    assert scene.look(30) == ([2, 3], [], True)
+    assert scene.look(10) == ([1, 2], [], False)
+    assert scene.look(15) == ([3], [], False)
+    assert scene.look(20) == ([1], [], False)
+    assert scene.look(30) == ([2, 3], [], False)
+
+
+def test_what_is_kept_from_everybody_no_more_but_from_a_segment_still_leaves_the_lists_of_that_segment() -> None:
+    scene = Scene()
+    scene.campaign("a", "exclude", 1, starts=10, ends=20)
+    scene.campaign("b", "exclude", 1, segment="buyers", starts=10, ends=30)
+    assert scene.look(10) == ([1], [], False)
+    assert scene.look(20) == ([1], [1], False)
+    assert scene.look(30) == ([], [], True)
 
 
 def test_items_that_enter_or_leave_an_excluded_category_are_noticed_within_a_second() -> None:
