@@ -34,10 +34,10 @@ def overlaid(  # noqa: PLR0917 - its caller names them
 ) -> Iterator[list[tuple[str, Ranking]]]:
     """Multiply these visitors' scores by ``factors`` (n_items,), and yield, in blocks, the lists whose order changed by it.
 
-    Between two blocks other work may be done: visitors who are dropped, or whose list is made later than ``since_ms``, are passed
-    over. Scores are changed in the matrix, the order is not: that is for who publishes. Items that have their place by rule
-    and not by score, pinned by one of the campaigns numbered ``pinning`` or put into every ``explore_every``-th place for being new,
-    keep it. What campaigns bring in from outside the list is not seen here, so each list is to be ranked again all the same.
+    Between two blocks other work may be done: visitors who are dropped, or whose list is made later than ``since_ms``, are left
+    out. Scores are changed in the matrix, the order is not: that is for who publishes. Items that have their place by rule and not
+    by score, pinned by one of the campaigns numbered ``pinning`` or put into every ``explore_every``-th place for being new, keep
+    it. What campaigns bring in from outside the list is not seen here, so each list is to be ranked again all the same.
     """
     for start in range(0, len(users), _BLOCK):
         part = [user_id for user_id in users[start : start + _BLOCK] if user_id in matrix and matrix.made_at(user_id) <= since_ms]
