@@ -159,7 +159,7 @@ class ListSettings(Section):
     """How lists are kept and repaired."""
 
     max_visitors: int = Field(1_000_000, ge=1, description="lists that one recommender keeps in memory for repair")
-    reserve: int = Field(10, ge=0, description="items ranked beyond a list's size, to move up when something sells out")
+    reserve: int = Field(10, ge=0, description="items of a visitor's list beyond its size: so many may sell out before it is short")
     fallback_size: int = Field(100, ge=1, description="items in a trending or new list")
     item_list_size: int = Field(20, ge=1, description="items in a similar or together list")
     fallback_interval_s: float = Field(2.0, gt=0)
