@@ -178,10 +178,10 @@ class Recommender:
             self.upkeep.adopt()
         self.adopted = owned
         self.recovery.tick()
-        # Visitors come first: while their events wait, only the smallest step of repair is done.
+        # Visitors come first: while their events wait, only the smallest step of repair is done; then their lists, then items'.
         waiting = self.visits_reader.busy
         urgent = self.upkeep.tick(0.0 if waiting else UPKEEP_S)
-        self.fallbacks.tick(0.0 if waiting else FALLBACKS_S)
+        self.fallbacks.tick(0.0 if waiting or urgent else FALLBACKS_S)
         return urgent
 
     def explain(self, user_id: str, item_id: str) -> Future[Explanation]:
