@@ -6,9 +6,6 @@
 local LIST_VERSION = 1
 -- How many sold-out items among the first ones are stepped over before the whole list must be decoded.
 local SPARE = 2
--- How a list begins, and bytes that surely hold that.
-local MADE_AT = '^{"made_at":(%d+),'
-local HEAD_BYTES = 39
 -- What campaigns pin for everybody, now and later; see pins.py.
 local PINS = 'campaigns:pins'
 local PINS_HEAD = '^{"v":1,"from":(%d+),'
@@ -233,20 +230,29 @@ redis.register_function('streamrec_replace', replace)
 
 local blanks = ''
 
+-- Whether the list under the key is the one that was made then. Most moments have 13 digits.
+local function was_made(key, made_at)
+  local digits = redis.call('GETRANGE', key, 11, 23)
+  return (tonumber(digits) or tonumber(string.match(digits, '^(%d+),'))) == made_at
+end
+
 -- KEYS: lists. ARGV: per list the made_at and the length of the one that is meant and how many patches it gets (see redis_visitors.py); per
 -- patch where it begins, its bytes and which of ARGV it writes, 0: blanks; the texts. Returns a digit per list: 1, or 0 when another list or
--- none stands there. The time to live stays, and nothing is copied but what is written.
+-- none stands there. The time to live stays, and nothing is copied but what is written: what a list costs is mostly its calls. So its length
+-- is seen only as it is patched; one of another length, which nobody should have made at the very moment, is deleted, as readers fall back.
 local function patch(keys, args)
   local done, list_at, patch_at, made_at, length, count, offset, size, text = {}, 1, 1
   for i = 1, #keys do
     made_at, length, count, list_at = struct.unpack('<dI4I4', args[1], list_at)
-    local head = redis.call('GETRANGE', keys[i], 0, HEAD_BYTES)
-    local meant = tonumber(string.match(head, MADE_AT)) == made_at and redis.call('STRLEN', keys[i]) == length
+    local meant = was_made(keys[i], made_at)
     for _ = 1, count do
       offset, size, text, patch_at = struct.unpack('<I4I4I4', args[2], patch_at)
       if meant then
         if size > #blanks then blanks = string.rep(' ', size) end
-        redis.call('SETRANGE', keys[i], offset, text > 0 and args[text] or string.sub(blanks, 1, size))
+        if redis.call('SETRANGE', keys[i], offset, text > 0 and args[text] or string.sub(blanks, 1, size)) ~= length then
+          redis.call('DEL', keys[i])
+          meant = false
+        end
       end
     end
     done[i] = meant and '1' or '0'

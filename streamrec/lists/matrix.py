@@ -86,6 +86,10 @@ class ListMatrix:
         used = np.flatnonzero(touched >= 0)
         return used[np.argsort(touched[used])]
 
+    def latest(self, lines: Lines) -> Lines:
+        """Return the lines, that of the visitor put last first."""
+        return lines[np.argsort(-self._numbers["touched"][lines])]
+
     def lines_of(self, user_ids: Iterable[str]) -> Lines:
         """Return the lines of those visitors that are held, in their order."""
         found = (self._lines.get(user_id, -1) for user_id in user_ids)
@@ -216,7 +220,8 @@ class ListMatrix:
 
     def lines_holding(self, item_rows: Iterable[int] | NDArray[np.integer[Any]]) -> Lines:
         """Return the lines whose ranked lists hold any of the items, ascending."""
-        return np.unique(self.places_holding(item_rows)[0])
+        lines, _ = self.places_holding(item_rows)
+        return lines[np.diff(lines, prepend=-1) > 0]
 
     def places_holding(self, item_rows: Iterable[int] | NDArray[np.integer[Any]]) -> tuple[Lines, NDArray[np.int32]]:
         """Return every (line, item) of a list that holds one of the items, as two arrays, lines ascending."""

@@ -101,8 +101,7 @@ class RedisVisitorStore:
         for many in patches:
             if len(many):
                 sent.append(len(many))
-            for start in range(0, len(many), at_once):
-                yield _patch_command(many.block(start, min(start + at_once, len(many))))
+            yield from map(_patch_command, many.blocks(at_once))
 
     def home_values(self, user_ids: Sequence[str]) -> list[bytes | None]:
         """Return the home lists that stand, as they are stored."""

@@ -65,22 +65,23 @@ class ListPatches:
     def __len__(self) -> int:
         return len(self.user_ids)
 
-    def block(self, start: int, end: int) -> ListPatches:
-        """Return the patches of some of the lists."""
-        first, last = (int(self.counts[:n].sum()) for n in (start, end))
-        text_of = self.text_of[first:last]
-        told = text_of[text_of >= 0]
-        begin = int(told[0]) if len(told) else 0
-        return ListPatches(
-            self.user_ids[start:end],
-            self.made_at[start:end],
-            self.length[start:end],
-            self.counts[start:end],
-            self.offsets[first:last],
-            self.sizes[first:last],
-            np.where(text_of >= 0, text_of - begin, -1),
-            self.texts[begin : begin + len(told)],
-        )
+    def blocks(self, n: int) -> Iterator[ListPatches]:
+        """Yield the patches of ``n`` lists at a time."""
+        ends = np.append(0, np.cumsum(self.counts)).tolist()
+        texts = np.append(0, np.cumsum(self.text_of >= 0)).tolist()
+        for start in range(0, len(self), n):
+            end = min(start + n, len(self))
+            first, last = ends[start], ends[end]
+            yield ListPatches(
+                self.user_ids[start:end],
+                self.made_at[start:end],
+                self.length[start:end],
+                self.counts[start:end],
+                self.offsets[first:last],
+                self.sizes[first:last],
+                np.where(self.text_of[first:last] >= 0, self.text_of[first:last] - texts[first], -1),
+                self.texts[texts[first] : texts[last]],
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,8 @@ class VisitorStore(Protocol):
     def patch_lists(self, patches: Iterable[ListPatches]) -> Iterator[NDArray[np.bool_]]:
         """Patch each home list if the one that is meant still stands, keeping its time to live; yield of which it does.
 
-        (m,) bool for each of the patches, which may be made while the last ones are sent. Repeating is safe.
+        (m,) bool for each of the patches, which may be made while the last ones are sent. Repeating is safe. A list of the moment
+        that is meant and of another length, which nobody should have made, is left alone or deleted.
         """
         ...
 
@@ -189,7 +191,7 @@ class MemoryVisitorStore:
     def patch_lists(self, patches: Iterable[ListPatches]) -> Iterator[NDArray[np.bool_]]:
         """Patch lists that stand."""
         for many in patches:
-            yield np.array([self._patch(many.block(n, n + 1)) for n in range(len(many))], np.bool_)
+            yield np.array([self._patch(one) for one in many.blocks(1)], np.bool_)
 
     def _patch(self, one: ListPatches) -> bool:
         mine = self._lists.get(one.user_ids[0], {})

@@ -19,9 +19,8 @@ _BLOCK: Final = 128
 
 def latest_holding(matrix: ListMatrix, item_rows: NDArray[np.int32], since_ms: int, n: int) -> list[str]:
     """Return the ``n`` visitors put last who hold any of the items in a list made by ``since_ms``, the last first."""
-    holders = set(matrix.users_holding(item_rows))
-    users = (user_id for user_id in reversed(matrix.users()) if user_id in holders and matrix.made_at(user_id) <= since_ms)
-    return [user_id for user_id, _ in zip(users, range(n), strict=False)]
+    lines = matrix.latest(matrix.lines_holding(item_rows))
+    return [matrix.user(line) for line in lines[matrix.made_at_of(lines) <= since_ms][:n].tolist()]
 
 
 def overlaid(  # noqa: PLR0917 - its caller names them

@@ -32,9 +32,9 @@ SMALLEST: Final = 2
 #: Lists sorted again at once when a boost or bury starts or ends, those of the visitors who came last.
 _OVERLAID: Final = 10_000
 #: Lists repaired per call of the store.
-_BLOCK: Final = 8192
-#: Lists repaired with the change itself, 0.6 s of them alone on two cores; the rest at the next ticks: events come in between.
-AT_ONCE: Final = 2 * _BLOCK
+_BLOCK: Final = 2048
+#: Lists repaired with the change itself; the rest at the next ticks: the next changes, and events, come in between.
+AT_ONCE: Final = _BLOCK
 #: Lists ranked again per second for the sake of prices, or because they miss a few items: each takes one to two milliseconds, and a
 #: flash sale shortens a hundred thousand lists by one item that is mostly back soon.
 UNHURRIED_PER_S: Final = 100
@@ -128,7 +128,7 @@ class Upkeep:
     def _moved(self, gone: Rows, back: Rows) -> None:
         """Repair the lists that hold what is ``gone``, and those that held or may hold what is ``back``."""
         lines, rows = self._matrix.places_holding(np.concatenate([gone, back]))
-        holders = np.unique(lines)
+        holders = lines[np.diff(lines, prepend=-1) > 0]
         self._remember(gone, lines, rows)
         waiting = [self._waiting.pop(row) for row in back.tolist() if row in self._waiting]
         # Their lists were ranked while it was gone. They had it before, so they get it back now and not in the background.
@@ -401,6 +401,7 @@ class Upkeep:
 
 def _without(parts: Sequence[Lines], others: Lines) -> Lines:
     """Return the lines of the parts, each once and in their order, less the others."""
-    known = set(others.tolist())
-    distinct = dict.fromkeys(line for part in parts for line in part.tolist())
-    return np.array([line for line in distinct if line not in known], np.intp)
+    lines = np.concatenate([np.empty(0, np.intp), *parts])
+    distinct, first = np.unique(lines, return_index=True)
+    kept: Lines = lines[np.sort(first[~np.isin(distinct, others)])]
+    return kept

@@ -131,18 +131,24 @@ def _patched(store: VisitorStore, *patches: ListPatches) -> list[bool]:
 
 
 def test_many_lists_are_patched_at_once_and_only_those_that_are_meant(store: VisitorStore) -> None:
-    """Who holds an older list than the one that stands, one of another length, or one that is gone, changes nothing."""
+    """Who holds an older list than the one that stands, or one that is gone, changes nothing."""
     users, listed = [f"u{n}" for n in range(300)], _list("0", "1", "2", made_at=NOW)
-    lists = [listed, _list("0", "1", "2", made_at=NOW + 1), _list("0", "1", "22", made_at=NOW)]
+    lists = [listed, _list("0", "1", "2", made_at=NOW + 1), _list("0", "1", "2", made_at=1000)]
     store.commit([VisitorUpdate(u, _click(Profile(), "x"), {keys.HOME: lists[n % 3]}) for n, u in enumerate(users)])
     parts = [users[:150], users[150:], ["nobody"]]
     done = _patched(store, *(_without_the_first(*part, ranked=listed) for part in parts))
     assert done == [True, False, False] * 100 + [False]
     found = _home(store, *users, "nobody")
-    assert [ranked and ranked.ids() for ranked in found] == [["1", "2"], ["0", "1", "2"], ["0", "1", "22"]] * 100 + [None]
-    assert [ranked.made_at for ranked in found[:2] if ranked] == [NOW, NOW + 1]
+    assert [ranked and ranked.ids() for ranked in found] == [["1", "2"], ["0", "1", "2"], ["0", "1", "2"]] * 100 + [None]
+    assert [ranked.made_at for ranked in found[:3] if ranked] == [NOW, NOW + 1, 1000]
     assert _patched(store) == []
     assert _patched(store, _without_the_first(*users, ranked=listed)) == done[:300]  # repeated
+
+
+def test_a_list_of_the_same_moment_and_another_length_is_never_left_broken(store: VisitorStore) -> None:
+    store.commit([VisitorUpdate("u", _click(Profile(), "x"), {keys.HOME: _list("0", "22", made_at=NOW)})])
+    assert _patched(store, _without_the_first("u", ranked=_list("0", "1", made_at=NOW))) == [False]
+    assert _home(store, "u") in ([None], [_list("0", "22", made_at=NOW)])
 
 
 def test_patches_of_a_list_are_written_where_they_belong(store: VisitorStore) -> None:
