@@ -44,7 +44,7 @@ class Sizes(click.ParamType):
 @click.option(
     "--flash-sales",
     type=click.FloatRange(0),
-    default=0.25,
+    default=0.05,
     show_default=True,
     help="Items of very many lists sold out, per second.",
 )
