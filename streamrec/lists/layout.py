@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streamrec.lists.packing import RankedList, encode_value, pack
+from streamrec.lists.packing import RankedList, pack
 
 #: What begins an item, and stands nowhere else: inside a string each quote has a backslash before it.
 _BEGIN: Final = b'{"id":'
@@ -91,8 +91,3 @@ def _with_blanks(value: bytes, head: int, starts: list[int], end: int) -> Layout
     if sizes.min() < 1:
         return None
     return Layout(head, sizes.astype(np.uint16), np.array([shown for _, shown in places], np.bool_))
-
-
-def item_text(item_id: str, score: bytes, why: str) -> bytes:
-    """Return an item as it stands in a list, its ``score`` in JSON."""
-    return b'{"id":' + encode_value(item_id) + b',"score":' + score + b',"why":' + encode_value(why) + b"}"
