@@ -32,8 +32,8 @@ IDENTITY: Final = "streamrec_identity"
 CODE: Final = files("streamrec.lists").joinpath("functions.lua").read_text(encoding="utf-8")
 
 #: Commands of ``stream`` sent at once, and how often that is done before the first answers are waited for.
-_SENT_AT_ONCE: Final = 16
-_AHEAD: Final = 2
+_SENT_AT_ONCE: Final = 4
+_AHEAD: Final = 8
 _CLUSTER_BLOCK: Final = 1000
 
 #: One command of a pipeline: its name and arguments.

@@ -32,9 +32,9 @@ SMALLEST: Final = 2
 #: Lists sorted again at once when a boost or bury starts or ends, those of the visitors who came last.
 _OVERLAID: Final = 10_000
 #: Lists repaired per call of the store.
-_BLOCK: Final = 2048
+_BLOCK: Final = 4096
 #: Lists repaired with the change itself; the rest at the next ticks: the next changes, and events, come in between.
-AT_ONCE: Final = _BLOCK
+AT_ONCE: Final = _BLOCK // 2
 #: Lists ranked again per second for the sake of prices, or because they miss a few items: each takes one to two milliseconds, and a
 #: flash sale shortens a hundred thousand lists by one item that is mostly back soon.
 UNHURRIED_PER_S: Final = 100
@@ -43,7 +43,7 @@ UNHURRIED_PER_S: Final = 100
 _MANY: Final = 20_000
 _LOOK_EVERY_MS: Final = 250
 #: A tick repairs for so long even while events wait: lists that hold what sold out must not wait behind all of them.
-_URGENT_S: Final = 0.1
+_URGENT_S: Final = 0.2
 
 
 class Upkeep:
