@@ -249,7 +249,7 @@ def test_at_most_so_many_batches_are_on_their_way(kafka: KafkaSettings, undo: Ex
 def test_stopping_finishes_what_is_on_its_way_commits_it_and_reads_no_more(kafka: KafkaSettings, undo: ExitStack) -> None:
     _publish(kafka, t.PAIRS, ["k"])
     reader, delivered = _read(undo, GroupReader, kafka, [t.PAIRS])
-    await_until(lambda: delivered.batches, "a batch")
+    await_until(lambda: "k" in delivered.keys, "its batch")  # what other tests left on the topic comes too
     assert reader.busy
     reader.stop()
     waits = await_until(lambda: reader.is_alive() and reader._stop_reading.is_set(), "the stop")
@@ -259,7 +259,7 @@ def test_stopping_finishes_what_is_on_its_way_commits_it_and_reads_no_more(kafka
     assert not reader.busy
     assert _lag(kafka, t.PAIRS) == 0
     _publish(kafka, t.PAIRS, ["later"])
-    assert delivered.keys == ["k"]
+    assert "later" not in delivered.keys
 
 
 def test_a_reader_opens_nothing_before_what_it_waits_for(kafka: KafkaSettings, undo: ExitStack) -> None:
