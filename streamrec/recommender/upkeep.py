@@ -43,7 +43,7 @@ UNHURRIED_PER_S: Final = 100
 _MANY: Final = 20_000
 _LOOK_EVERY_MS: Final = 250
 #: A tick repairs for so long even while events wait: lists that hold what sold out must not wait behind all of them.
-_URGENT_S: Final = 0.2
+_URGENT_S: Final = 0.1
 
 
 class Upkeep:
