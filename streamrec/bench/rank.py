@@ -120,7 +120,7 @@ def _ranking(
     batches: Sequence[int],
 ) -> dict[str, Any]:
     figures: dict[str, dict[str, float]] = {"ms_first": {}, "ms_again": {}}
-    size = settings.ranking.list_size + settings.lists.reserve
+    size = knowledge.ranked_size
     for batch in batches:
         # A new one each time: it has searched for nothing yet.
         ranker = Ranker(knowledge.items, knowledge.index, knowledge.neighbours, knowledge.campaigns, settings.ranking)
@@ -142,7 +142,7 @@ def _around(
 ) -> dict[str, float]:
     rankings = knowledge.rank(profiles, _START_MS)
     hidden = knowledge.hidden(_START_MS)
-    matrix = ListMatrix(len(profiles), settings.ranking.list_size + settings.lists.reserve, settings.ranking.list_size)
+    matrix = ListMatrix(len(profiles), knowledge.ranked_size, knowledge.list_size)
     users = [str(n) for n in range(len(profiles))]
     names = [item_id for item_id, _ in records]
     steps = [names[start : start + _ITEM_STEP] for start in range(0, len(names), _ITEM_STEP)]

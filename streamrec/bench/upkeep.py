@@ -24,7 +24,6 @@ from streamrec.ranking import Ranking, Reason
 from streamrec.recommender import Knowledge, Upkeep, Whole
 
 _ITEMS: Final = 20_000
-_RESERVE: Final = 10
 _BLOCK: Final = 1000
 #: Items that the reasons of a list name: those which its visitor clicked.
 _REASONS: Final = 5
@@ -36,12 +35,11 @@ _DIM: Final = 16
 def measure(client: redis.Redis, rng: np.random.Generator, visitors: int) -> dict[str, float]:
     """Return figures by name for ``visitors`` lists in a Redis that is emptied first; rates are of one thread and the server."""
     client.flushdb()
-    settings = Settings(index=IndexSettings(kind="exact", max_items=_ITEMS), lists=ListSettings(reserve=_RESERVE))
+    settings = Settings(index=IndexSettings(kind="exact", max_items=_ITEMS), lists=ListSettings(reserve=10))
     knowledge = Knowledge.build(settings, _DIM, "bench")
     knowledge.take_facts([Fact(CATALOG, f"item-{n}", CatalogItem(title=f"product {n}", ts=n + 1), n) for n in range(_ITEMS)])
-    size = knowledge.list_size
     before = _resident_bytes()
-    matrix, store = ListMatrix(visitors, size + _RESERVE, size), RedisVisitorStore(client)
+    matrix, store = ListMatrix(visitors, knowledge.ranked_size, knowledge.list_size), RedisVisitorStore(client)
     _fill(client, knowledge, matrix, rng, visitors)
     grown = _resident_bytes() - before
     upkeep = Upkeep(knowledge, store, matrix, Whole(), SystemClock(), Memory())
@@ -61,7 +59,7 @@ def measure(client: redis.Redis, rng: np.random.Generator, visitors: int) -> dic
 
 
 def _fill(client: redis.Redis, knowledge: Knowledge, matrix: ListMatrix, rng: np.random.Generator, visitors: int) -> None:
-    now_ms, k = SystemClock().now_ms(), knowledge.list_size + _RESERVE
+    now_ms, k = SystemClock().now_ms(), knowledge.ranked_size
     hidden = knowledge.hidden(now_ms)
     scores, reasons = np.linspace(1, 0.1, k, dtype=np.float32), np.full(k, Reason.CONTENT, np.uint8)
     for start in range(0, visitors, _BLOCK):
@@ -94,7 +92,7 @@ def _flip(knowledge: Knowledge, upkeep: Upkeep, quantity: int, order: int) -> fl
 
 
 def _adopt(knowledge: Knowledge, store: RedisVisitorStore, visitors: int) -> dict[str, float]:
-    matrix = ListMatrix(visitors, knowledge.list_size + _RESERVE, knowledge.list_size)
+    matrix = ListMatrix(visitors, knowledge.ranked_size, knowledge.list_size)
     upkeep = Upkeep(knowledge, store, matrix, Whole(), SystemClock(), Memory())
     upkeep.tick(0.0)
     upkeep.adopt()

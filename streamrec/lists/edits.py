@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from streamrec.lists.layout import begins
+
 Lines = NDArray[np.intp]
 
 
@@ -70,18 +72,17 @@ def edits_between(
     commas = _before_another(shown)
     writes = stands != shown
     which, places = np.nonzero(writes | (_before_another(stands) != commas))
-    width = sizes.astype(np.int64)
     laid = np.count_nonzero(sizes, axis=1)
-    begins = head[:, None] + np.cumsum(width + 1, axis=1) - width - 1
-    whole, size, behind = writes[which, places], width[which, places], places < laid[which] - 1
+    starts = head[:, None] + begins(sizes)
+    whole, size, behind = writes[which, places], sizes[which, places].astype(np.int64), places < laid[which] - 1
     return ListEdits(
         lines,
         shown,
         # The last place has no byte for a comma, and behind it come two brackets.
-        head + width.sum(axis=1) + np.maximum(laid - 1, 0) + 2,
+        head + sizes.sum(axis=1, dtype=np.int64) + np.maximum(laid - 1, 0) + 2,
         np.bincount(which, minlength=len(lines)),
         places,
-        begins[which, places] + np.where(whole, 0, size),
+        starts[which, places] + np.where(whole, 0, size),
         np.where(whole, size, 0) + behind,
         whole & shown[which, places],
         behind,

@@ -33,7 +33,6 @@ class Layout(NamedTuple):
 class LaidOut(NamedTuple):
     """A list as it is written, and where its items stand."""
 
-    made_at: int
     value: bytes
     layout: Layout
 
@@ -45,14 +44,14 @@ def lay_out(ranked: RankedList, shown: NDArray[np.bool_] | None = None) -> LaidO
     starts = np.array(_starts(value, head), np.int64)
     sizes = np.diff(np.append(starts, len(value) - len(_ENDS) + 1)) - 1
     if shown is None or shown.all():
-        return LaidOut(ranked.made_at, value, Layout(head, sizes.astype(np.uint16), np.ones(len(sizes), np.bool_)))
+        return LaidOut(value, Layout(head, sizes.astype(np.uint16), np.ones(len(sizes), np.bool_)))
     text, last = bytearray(value), int(np.flatnonzero(shown).max(initial=-1))
     for place, (start, size) in enumerate(zip(starts.tolist(), sizes.tolist(), strict=True)):
-        begins, ends = start if not shown[place] else start + size, start + size
+        blank, ends = start if not shown[place] else start + size, start + size
         if place < len(sizes) - 1 and (not shown[place] or place == last):
             ends += 1
-        text[begins:ends] = b" " * (ends - begins)
-    return LaidOut(ranked.made_at, bytes(text), Layout(head, sizes.astype(np.uint16), shown))
+        text[blank:ends] = b" " * (ends - blank)
+    return LaidOut(bytes(text), Layout(head, sizes.astype(np.uint16), shown))
 
 
 def measure(value: bytes) -> Layout | None:
@@ -70,6 +69,13 @@ def measure(value: bytes) -> Layout | None:
         sizes[-1] -= 1
         return Layout(head, sizes.astype(np.uint16), np.ones(items, np.bool_))
     return _with_blanks(value, head, _starts(value, head), end) if items else None
+
+
+def begins(sizes: NDArray[np.uint16]) -> NDArray[np.int64]:
+    """Return how many bytes behind the head each place begins; (…, k) as the places' ``sizes``."""
+    wide = sizes.astype(np.int64)
+    found: NDArray[np.int64] = np.cumsum(wide + 1, axis=-1) - wide - 1
+    return found
 
 
 def _starts(value: bytes, head: int) -> list[int]:

@@ -1,5 +1,4 @@
-"""Every visitor's ranked list as rows of dense arrays, so that the lists that hold an item are found by one scan, with no index
-from items to visitors to keep."""  # noqa: D205, D209 - one law, one sentence
+"""Every visitor's ranked list as rows of dense arrays, so that who holds an item, and what to edit, is asked of all at once."""
 
 from __future__ import annotations
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamrec.lists.edits import Lines, ListEdits, edits_between
-from streamrec.lists.layout import Layout
+from streamrec.lists.layout import Layout, begins
 from streamrec.lists.postings import Postings
 from streamrec.ranking import Ranking
 
@@ -117,7 +116,7 @@ class ListMatrix:
         user_ids: Sequence[str],
         rankings: Sequence[Ranking],
         made_at: int | Sequence[int] = 0,
-        layouts: Sequence[Layout] | None = None,
+        layouts: Sequence[Layout | None] = (),
         *,
         taken_over: bool = False,
     ) -> None:
@@ -144,14 +143,15 @@ class ListMatrix:
         self._columns["sizes"][lines] = 0
         self._numbers["made_at"][lines] = times
         self._numbers["taken_over"][lines] = taken_over
-        if layouts is not None:
-            for line, n in put.items():
-                self._lay_out(line, layouts[n])
+        for line, n in put.items() if layouts else ():
+            self._lay_out(line, layouts[n])
         for line, ranking in zip(put, rankings, strict=True):
             self._say(line, ranking.query)
             (self._short.add if np.count_nonzero(ranking.rows >= 0) < self._enough else self._short.discard)(line)
 
-    def _lay_out(self, line: int, layout: Layout) -> None:
+    def _lay_out(self, line: int, layout: Layout | None) -> None:
+        if layout is None:
+            return
         n = min(len(layout.sizes), self._k)
         self._numbers["head"][line] = layout.head
         self._columns["sizes"][line, :n] = layout.sizes[:n]
@@ -282,8 +282,8 @@ class ListMatrix:
             return False
         held = self._columns["rows"][line]
         shown = np.isin(held, rows) & (held >= 0)
-        begins, found = _begins(self._columns["sizes"][line])[shown], _begins(layout.sizes)[layout.shown]
-        if not (np.array_equal(held[shown], rows) and np.array_equal(begins, found)):
+        kept, found = begins(self._columns["sizes"][line])[shown], begins(layout.sizes)[layout.shown]
+        if not (np.array_equal(held[shown], rows) and np.array_equal(kept, found)):
             return False
         self._columns["shown"][line] = shown
         self._numbers["made_at"][line] = made_at
@@ -382,8 +382,3 @@ class ListMatrix:
     def rescore(self, lines: NDArray[np.intp], scores: NDArray[np.float32]) -> None:
         """Keep (m, k) other scores on the lines; the order stays."""
         self._columns["scores"][lines] = scores
-
-
-def _begins(sizes: NDArray[np.uint16]) -> NDArray[np.int64]:
-    wide = sizes.astype(np.int64)
-    return np.cumsum(wide + 1) - wide

@@ -76,9 +76,9 @@ class Postings:
         # Sorting one array of both takes half of what sorting places by item does.
         places = (part.astype(np.int64) << 16) | np.arange(len(part))[:, None]
         places = np.sort(places[part >= 0], axis=None)
-        items, begins = np.unique(places >> 16, return_index=True)
-        lines = (places & 0xFFFF).astype(np.uint16)
-        self._blocks[start // _LINES] = _Sorted(items.astype(np.int32), np.append(begins, len(lines)), lines)
+        items, lines = (places >> 16).astype(np.int32), (places & 0xFFFF).astype(np.uint16)
+        begins = np.flatnonzero(np.diff(items, prepend=np.int32(-1)))
+        self._blocks[start // _LINES] = _Sorted(items[begins], np.append(begins, len(lines)), lines)
         self._changed[start : start + len(part)] = False
 
     def _look_up(self, start: int, wanted: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[np.int32]]:
@@ -97,6 +97,6 @@ class Postings:
 
 def _scan(part: NDArray[np.int32], lines: NDArray[np.intp], mask: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[np.int32]]:
     rows = part if len(lines) == len(part) else part[lines]
-    # "clip" writes without a copy in between; -1 then looks at the first item, so it is asked for as well.
+    # With "clip" there is no copy in between. An empty place, -1, then looks at the first item, so it is left out apart.
     places = np.flatnonzero(np.take(mask, rows, mode="clip", out=np.empty(rows.shape, np.bool_)) & (rows >= 0))
     return lines[places // rows.shape[1]], rows.ravel()[places]

@@ -23,7 +23,7 @@ def published(
     ranking: Ranking,
     items: ItemTable,
     campaigns: CampaignBook,
-    hidden: NDArray[np.bool_],
+    hidden: NDArray[np.bool_] | None,
     *,
     size: int,
     made_at: int,
@@ -32,11 +32,11 @@ def published(
 ) -> RankedList:
     """Return what was ranked minus what nobody may see now, cut to ``size``, best first.
 
-    ``hidden`` (n,) bool over the item table's rows: unavailable, or excluded for everybody. ``made_at`` is in ms; ``digest`` names
-    the configuration and model that ranked. A pure read: the same ranking is published again when one of its items sells out or
-    comes back.
+    ``hidden`` (n,) bool over the item table's rows: unavailable, or excluded for everybody; None: nothing is. ``made_at`` is in ms;
+    ``digest`` names the configuration and model that ranked. A pure read: the same ranking is published again when one of its items
+    sells out or comes back.
     """
-    kept = (~hidden[ranking.rows]).nonzero()[0][:size]
+    kept = (np.arange(len(ranking)) if hidden is None else (~hidden[ranking.rows]).nonzero()[0])[:size]
     rows = items.ids(ranking.rows[kept])
     scores = round_scores(ranking.scores[kept])
     codes, evidence = ranking.reasons[kept].tolist(), ranking.evidence[kept].tolist()

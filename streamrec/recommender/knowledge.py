@@ -220,7 +220,7 @@ class Knowledge:
             self._hidden_for = (state, excluded, ~self.items.available | excluded)
         return self._hidden_for[2]
 
-    def publish(self, ranking: Ranking, now_ms: int, hidden: NDArray[np.bool_], *, size: int | None = None) -> RankedList:
+    def publish(self, ranking: Ranking, now_ms: int, hidden: NDArray[np.bool_] | None, *, size: int | None = None) -> RankedList:
         """Return a list as storefronts read it: what was ranked, less what is ``hidden`` (see there), at most ``size`` items."""
         size = len(ranking) if size is None else size
         return published(
@@ -229,8 +229,7 @@ class Knowledge:
 
     def lay_out(self, ranking: Ranking, now_ms: int, hidden: NDArray[np.bool_]) -> LaidOut:
         """Return a visitor's list, in whose text each item that was ranked has its place, and what is ``hidden`` is left blank."""
-        whole = self.publish(ranking, now_ms, np.zeros_like(hidden))
-        return lay_out(whole, ~hidden[ranking.rows])
+        return lay_out(self.publish(ranking, now_ms, None), ~hidden[ranking.rows])
 
 
 def config_digest(settings: Settings, model_digest: str) -> str:

@@ -13,7 +13,7 @@ from streamrec.campaigns import CampaignBook
 from streamrec.lists.matrix import ListMatrix
 from streamrec.ranking import Ranking, Reason
 
-#: Lists sorted in one step, and published in one: some 20 ms.
+#: Lists sorted in one step, and published in one; events come in between.
 _BLOCK: Final = 128
 
 

@@ -38,8 +38,7 @@ AT_ONCE: Final = _BLOCK // 2
 #: Lists ranked again per second for the sake of prices, or because they miss a few items: each takes one to two milliseconds, and a
 #: flash sale shortens a hundred thousand lists by one item that is mostly back soon.
 UNHURRIED_PER_S: Final = 100
-#: With more lists than that a look for those that hold an item takes milliseconds (80 of 200,000 lists, on a busy machine): the
-#: changes of so many milliseconds then share one.
+#: With more lists than that a look for those that hold an item takes milliseconds: the changes of so many then share one.
 _MANY: Final = 20_000
 _LOOK_EVERY_MS: Final = 250
 #: A tick repairs for so long even while events wait: lists that hold what sold out must not wait behind all of them.
@@ -297,7 +296,10 @@ class Upkeep:
     def _patched(self, repair: Repair, done: NDArray[np.bool_]) -> None:
         lines, shown = repair.edits.lines[done], repair.edits.shown[done]
         self._matrix.publish(lines, shown, repair.made_at[done])
-        left, whole = shown.sum(axis=1), np.minimum(self._matrix.ranked_items(lines), self._knowledge.list_size)
+        left = np.count_nonzero(shown, axis=1)
+        few = left < self._knowledge.list_size
+        lines, left = lines[few], left[few]
+        whole = np.minimum(self._matrix.ranked_items(lines), self._knowledge.list_size)
         self._mark_lines(lines[left < whole // 2])
         self._unhurried.append(lines[(left >= whole // 2) & (left < whole)])
 
@@ -332,15 +334,14 @@ class Upkeep:
         self._drop(user_id for user_id, one in zip(users, found, strict=True) if not one.made_at)
         met = [(user_id, one) for user_id, one in zip(users, found, strict=True) if one.made_at]
         self._in_doubt.difference_update(user_id for user_id, _ in met)
-        for laid in (True, False):
-            known = [(user_id, one, one.ranking) for user_id, one in met if one.ranking is not None and bool(one.layout) == laid]
-            self._matrix.put(
-                [user_id for user_id, _, _ in known],
-                [ranking for _, _, ranking in known],
-                [one.made_at for _, one, _ in known],
-                [one.layout for _, one, _ in known if one.layout] if laid else None,
-                taken_over=True,
-            )
+        known = [(user_id, one, one.ranking) for user_id, one in met if one.ranking is not None]
+        self._matrix.put(
+            [user_id for user_id, _, _ in known],
+            [ranking for _, _, ranking in known],
+            [one.made_at for _, one, _ in known],
+            [one.layout for _, one, _ in known],
+            taken_over=True,
+        )
         self._dirty.append(self._matrix.lines_of(user_id for user_id, one in met if not one.stays))
         self._broken.append(self._matrix.lines_of(user_id for user_id, _ in met))
 

@@ -107,7 +107,7 @@ def rank_histories(
     goods = shelf.open()
     knowledge = build_knowledge(goods, settings, snapshots, progress)
     built = time.monotonic()
-    members = np.full((files.count, settings.ranking.list_size + settings.lists.reserve), -1, np.int32)
+    members = np.full((files.count, knowledge.ranked_size), -1, np.int32)
     files.write_ranked(_ranked(goods, knowledge, settings, files.clicks, members, shelf.base_ms, progress), members)
     return {"knowledge_s": built - began, "ranking_s": time.monotonic() - built}
 

@@ -255,3 +255,12 @@ class Room:
 
     def pushed(self, kind: str) -> int:
         return self.observer.counts["lists_pushed", kind]
+
+
+def visited(**parts: Any) -> Room:
+    """Return a room in which u clicked i1, and v i1 and i2, a second ago."""
+    room = Room(**parts)
+    room.click("u", "i1")
+    room.click("v", "i1", "i2")
+    room.clock.advance(1000)
+    return room

@@ -8,20 +8,12 @@ from streamrec.catalogue.store import Fact
 from streamrec.events import Stock
 from streamrec.events.topics import STOCK
 from streamrec.lists.keys import HOME
-from tests.unit.recommender.rooms import T0, Room
-
-
-def _visited() -> Room:
-    room = Room()
-    room.click("u", "i1")
-    room.click("v", "i1", "i2")
-    room.clock.advance(1000)
-    return room
+from tests.unit.recommender.rooms import T0, Room, visited
 
 
 def test_the_first_patch_of_a_list_that_was_taken_over_tells_its_last_owner() -> None:
     """Who returns to a visitor sees by ``made_at`` that others patched the list, and looks at it again."""
-    room = _visited()
+    room = visited()
     first, item_id = room.upkeep, room.home("u")[1]
     matrix, made_at = room.matrix, {u: room.store.lists(u)[HOME].made_at for u in "uv"}
     room.start()  # another worker, which knows the shop and no visitor, takes over all lists
@@ -40,14 +32,18 @@ def test_the_first_patch_of_a_list_that_was_taken_over_tells_its_last_owner() ->
     assert room.knowledge.items.ids(matrix.shown("u")) == room.home("u")
 
 
+def _rescore(room: Room, score: float) -> None:
+    """Give what is ranked for u another score, as a campaign does, and leave the list as it stands."""
+    lines = room.matrix.lines_of(["u"])
+    room.matrix.rescore(lines, np.full_like(room.matrix.ranked(lines)[1], score))
+
+
 def test_what_has_no_room_in_its_list_any_more_is_ranked_again() -> None:
     """Scores that a campaign changed may take more bytes than the list left for them."""
-    room = _visited()
+    room = visited()
     before, gone = room.homes(), room.home("u")[2]
     room.stock(gone, 0)
-    lines = room.matrix.lines_of(["u"])
-    _, scores, _, _ = room.matrix.ranked(lines)
-    room.matrix.rescore(lines, np.full_like(scores, 1.2345e-10))
+    _rescore(room, 1.2345e-10)
     room.stock(gone, 5)
     assert (gone in room.home("u"), gone in room.home("v")) == (False, gone in before["v"])
     assert room.upkeep.backlog == 1
@@ -56,12 +52,10 @@ def test_what_has_no_room_in_its_list_any_more_is_ranked_again() -> None:
 
 
 def test_what_needs_less_room_than_before_leaves_blanks_within_its_place() -> None:
-    room = _visited()
+    room = visited()
     before, gone = room.homes(), room.home("u")[2]
     room.stock(gone, 0)
-    lines = room.matrix.lines_of(["u"])
-    _, scores, _, _ = room.matrix.ranked(lines)
-    room.matrix.rescore(lines, np.ones_like(scores))
+    _rescore(room, 1.0)
     room.stock(gone, 5)
     assert room.homes() == before
     room.stock(before["u"][3], 0)

@@ -6,19 +6,11 @@ import pytest
 
 from streamrec.lists.keys import HOME
 from streamrec.recommender.upkeep import UNHURRIED_PER_S
-from tests.unit.recommender.rooms import Room
-
-
-def _visited() -> Room:
-    room = Room()
-    room.click("u", "i1")
-    room.click("v", "i1", "i2")
-    room.clock.advance(1000)
-    return room
+from tests.unit.recommender.rooms import Room, visited
 
 
 def test_lists_that_hold_an_item_whose_reduction_changed_are_ranked_again_and_no_others() -> None:
-    room = _visited()
+    room = visited()
     last = room.home("u")[-1]
     held = [user_id for user_id, ids in room.homes().items() if last in room.knowledge.items.ids(room.matrix.get(user_id).rows)]  # type: ignore[union-attr]
     before = next(item.score for item in room.store.lists("u")[HOME].items if item.id == last)
@@ -34,7 +26,7 @@ def test_lists_that_hold_an_item_whose_reduction_changed_are_ranked_again_and_no
 
 
 def test_many_small_steps_of_a_price_count_like_a_large_one() -> None:
-    room = _visited()
+    room = visited()
     last = room.home("u")[-1]
     told = [len(room.price(last, 10.0 - 0.2 * n, 10.0).repriced) for n in range(9)]
     assert told == [0, 0, 0, 1, 0, 0, 1, 0, 0]

@@ -13,18 +13,10 @@ from streamrec.lists.keys import HOME
 from streamrec.lists.packing import ListItem, RankedList
 from streamrec.lists.visitors import MemoryVisitorStore, Replacement
 from streamrec.recommender.upkeep import SMALLEST, STEP
-from tests.unit.recommender.rooms import T0, Nothing, Room
+from tests.unit.recommender.rooms import T0, Nothing, Room, visited
 
 #: Visitors that one step cannot do, and two can.
 MANY = STEP + 24
-
-
-def _visited(max_waiting: tuple[int, int] = (100, 100)) -> Room:
-    room = Room(max_waiting=max_waiting)
-    room.click("u", "i1")
-    room.click("v", "i1", "i2")
-    room.clock.advance(1000)
-    return room
 
 
 def _writes_elsewhere(room: Room, user_id: str, *, later: int = 1) -> RankedList:
@@ -39,7 +31,7 @@ def _writes_elsewhere(room: Room, user_id: str, *, later: int = 1) -> RankedList
 
 
 def test_what_sells_out_leaves_every_list_and_the_reserve_is_there_already() -> None:
-    room = _visited()
+    room = visited()
     before = room.homes()
     gone = next(item_id for item_id in before["u"] if item_id in before["v"])
     room.stock(gone, 0)
@@ -51,7 +43,7 @@ def test_what_sells_out_leaves_every_list_and_the_reserve_is_there_already() -> 
 
 
 def test_what_is_back_stands_where_it_stood() -> None:
-    room = _visited()
+    room = visited()
     before = room.homes()
     room.stock(before["u"][0], 0)
     room.stock(before["u"][0], 5)
@@ -59,7 +51,7 @@ def test_what_is_back_stands_where_it_stood() -> None:
 
 
 def test_a_list_that_was_ranked_while_an_item_was_gone_gets_it_back_with_the_restock() -> None:
-    room = _visited()
+    room = visited()
     gone = room.home("u")[0]
     room.stock(gone, 0)
     room.visit(("u", Click(item_id="i1", ts=T0 + 500)))
@@ -83,7 +75,7 @@ def test_more_holders_than_one_step_ranks_at_once_get_it_back_in_the_background(
 
 
 def test_a_list_that_runs_short_is_ranked_again() -> None:
-    room = _visited()
+    room = visited()
     for item_id in room.knowledge.items.ids(room.matrix.get("u").rows)[:3]:  # type: ignore[union-attr]
         room.stock(item_id, 0)
     assert room.upkeep.backlog
@@ -93,7 +85,7 @@ def test_a_list_that_runs_short_is_ranked_again() -> None:
 
 
 def test_a_removed_item_leaves_every_list_like_a_sold_out_one() -> None:
-    room = _visited()
+    room = visited()
     gone = room.home("u")[0]
     room.fact("items.catalog", gone, None)
     assert all(gone not in ids and len(ids) == 5 for ids in room.homes().values())
@@ -103,7 +95,7 @@ def test_a_removed_item_leaves_every_list_like_a_sold_out_one() -> None:
 
 
 def test_a_forgotten_visitor_stays_forgotten() -> None:
-    room = _visited()
+    room = visited()
     gone = room.home("u")[0]
     room.store.forget("u")
     room.stock(gone, 0)
@@ -116,7 +108,7 @@ def test_a_forgotten_visitor_stays_forgotten() -> None:
 
 
 def test_a_list_that_another_worker_wrote_is_not_overwritten_and_its_visitor_is_no_longer_ours() -> None:
-    room = _visited()
+    room = visited()
     theirs = _writes_elsewhere(room, "u")
     room.upkeep._share = Nothing()
     room.stock(theirs.ids()[0], 0)
@@ -126,7 +118,7 @@ def test_a_list_that_another_worker_wrote_is_not_overwritten_and_its_visitor_is_
 
 
 def test_a_list_that_its_last_owner_wrote_late_is_not_overwritten_unseen_but_followed_and_repaired() -> None:
-    room = _visited()
+    room = visited()
     theirs = _writes_elsewhere(room, "u")
     gone = theirs.ids()[0]
     room.stock(gone, 0)
@@ -143,7 +135,7 @@ def test_a_list_that_its_last_owner_wrote_late_is_not_overwritten_unseen_but_fol
 
 def test_a_visitor_who_comes_back_from_another_worker_is_known_by_the_list_that_stands() -> None:
     """What was remembered from before would hide which items the list holds now."""
-    room = _visited()
+    room = visited()
     theirs = _writes_elsewhere(room, "u")
     room.upkeep.adopt()
     room.tick()
@@ -164,7 +156,7 @@ def _restart(room: Room) -> None:
 
 
 def test_adopted_lists_are_known_as_they_stand_and_repaired_from_then_on_and_nothing_is_ranked_for_it() -> None:
-    room = _visited()
+    room = visited()
     made, before = room.homes(), room.store.image()
     _restart(room)
     room.tick()
@@ -179,7 +171,7 @@ def test_adopted_lists_are_known_as_they_stand_and_repaired_from_then_on_and_not
 
 
 def test_what_sold_out_while_nobody_kept_a_list_leaves_it_when_it_is_adopted() -> None:
-    room = _visited()
+    room = visited()
     gone = room.home("u")[0]
     kept = {user_id: [item_id for item_id in ids if item_id != gone] for user_id, ids in room.homes().items()}
     room.outage.begin("patch_lists", times=2)
@@ -195,7 +187,7 @@ def test_what_sold_out_while_nobody_kept_a_list_leaves_it_when_it_is_adopted() -
 
 @pytest.mark.parametrize("other", [{"digest": "other"}, {"items": (ListItem("unheard-of", 0.5, "new"),)}])
 def test_an_adopted_list_that_this_worker_would_not_have_made_is_ranked_again(other: dict[str, Any]) -> None:
-    room = _visited()
+    room = visited()
     made = room.homes()
     ranked = room.store.lists("u")[HOME]
     theirs = msgspec.structs.replace(ranked, **other)
@@ -209,7 +201,7 @@ def test_an_adopted_list_that_this_worker_would_not_have_made_is_ranked_again(ot
 
 @pytest.mark.parametrize("when", [{"starts": 5000}, {"starts": 0, "ends": 5000}])
 def test_an_adopted_list_made_before_a_campaign_began_or_ended_is_ranked_again(when: dict[str, int]) -> None:
-    room = _visited()
+    room = visited()
     target = next(f"i{n}" for n in range(12) if f"i{n}" not in room.home("u"))
     room.campaign("c", "boost", target, factor=1000.0, **when)
     room.at(2000)
@@ -222,7 +214,7 @@ def test_an_adopted_list_made_before_a_campaign_began_or_ended_is_ranked_again(w
 
 
 def test_lists_of_visitors_that_are_not_ours_are_not_adopted() -> None:
-    room = _visited()
+    room = visited()
     room.share = Nothing()
     room.start()
     room.upkeep.adopt()
@@ -232,7 +224,7 @@ def test_lists_of_visitors_that_are_not_ours_are_not_adopted() -> None:
 
 @pytest.mark.parametrize("method", ["home_values", "made_at"])
 def test_an_outage_amid_an_adoption_loses_nobody(method: str) -> None:
-    room = _visited()
+    room = visited()
     room.start()
     room.items([f"i{n}" for n in range(12)])
     room.upkeep.adopt()
@@ -257,7 +249,7 @@ def _same_as_without_outage(room: Room) -> None:
 
 
 def test_a_repair_that_meets_an_outage_is_done_later_though_nobody_tells_of_it_again() -> None:
-    room = _visited()
+    room = visited()
     gone = room.home("u")[0]
     room.outage.begin("patch_lists")
     with pytest.raises(StoreUnavailable):
@@ -270,7 +262,7 @@ def test_a_repair_that_meets_an_outage_is_done_later_though_nobody_tells_of_it_a
 
 @pytest.mark.parametrize("method", ["load", "replace_lists"])
 def test_a_restock_that_meets_an_outage_is_done_later(method: str) -> None:
-    room = _visited()
+    room = visited()
     gone = room.home("u")[0]
     room.stock(gone, 0)
     room.visit(("u", Click(item_id="i1", ts=T0 + 500)), ("v", Click(item_id="i1", ts=T0 + 500)))
@@ -299,7 +291,7 @@ def test_an_outage_amid_many_repairs_loses_none(method: str) -> None:
 
 
 def test_a_repair_that_was_written_but_not_answered_is_known_as_ours() -> None:
-    room = _visited()
+    room = visited()
     gone, other = room.home("u")[:2]
     room.outage.written_all_the_same = {"patch_lists"}
     room.outage.begin("patch_lists")
@@ -314,7 +306,7 @@ def test_a_repair_that_was_written_but_not_answered_is_known_as_ours() -> None:
 
 
 def test_a_visit_that_was_written_but_not_answered_is_repaired_like_any_other() -> None:
-    room = _visited()
+    room = visited()
     event = ("u", Click(item_id="i5", ts=T0 + 500))
     room.outage.written_all_the_same = {"commit"}
     room.outage.begin("commit")
@@ -333,7 +325,7 @@ def test_a_visit_that_was_written_but_not_answered_is_repaired_like_any_other() 
 
 
 def test_a_campaign_that_starts_during_an_outage_is_not_missed() -> None:
-    room = _visited()
+    room = visited()
     gone = room.home("u")[0]
     room.campaign("c", "exclude", gone, starts=5000)
     room.at(2000)
@@ -358,7 +350,7 @@ def test_however_small_the_budget_one_step_is_done() -> None:
 
 @pytest.mark.parametrize("action", ["boost", "bury", "pin", "exclude"])
 def test_campaigns_start_and_end_by_the_clock_alone(action: str) -> None:
-    room = _visited()
+    room = visited()
     before = room.homes()
     target = before["u"][1] if action in {"bury", "exclude"} else next(f"i{n}" for n in range(12) if f"i{n}" not in before["u"])
     fields: dict[str, Any] = {"slots": (2,)} if action == "pin" else {"factor": 1000.0}
@@ -376,7 +368,7 @@ def test_campaigns_start_and_end_by_the_clock_alone(action: str) -> None:
 
 
 def test_a_pinned_item_that_comes_back_takes_its_slot_in_lists_that_never_held_it() -> None:
-    room = _visited()
+    room = visited()
     target = next(f"i{n}" for n in range(12) if f"i{n}" not in room.home("u"))
     room.stock(target, 0)
     room.campaign("c", "pin", target, slots=(2,))
@@ -388,7 +380,7 @@ def test_a_pinned_item_that_comes_back_takes_its_slot_in_lists_that_never_held_i
 
 
 def test_a_cancelled_campaign_gives_the_lists_back() -> None:
-    room = _visited()
+    room = visited()
     before = room.homes()
     room.campaign("c", "exclude", before["u"][0], before["u"][1])
     room.tick()
@@ -399,7 +391,7 @@ def test_a_cancelled_campaign_gives_the_lists_back() -> None:
 
 
 def test_an_exclusion_for_one_segment_changes_the_lists_of_that_segment() -> None:
-    room = _visited()
+    room = visited()
     room.click("r", "i1", "i2", "i3", "i4", "i5")
     before = room.homes()
     target = next(item_id for item_id in before["u"] if item_id in before["r"])
@@ -412,7 +404,7 @@ def test_an_exclusion_for_one_segment_changes_the_lists_of_that_segment() -> Non
 
 
 def test_an_item_that_moves_into_an_excluded_category_leaves_the_lists() -> None:
-    room = _visited()
+    room = visited()
     target = room.home("u")[0]
     room.campaign("c", "exclude", targets=Targets(categories=("outlet",)))
     room.at(2000)
@@ -425,7 +417,7 @@ def test_an_item_that_moves_into_an_excluded_category_leaves_the_lists() -> None
 
 
 def test_what_waits_for_a_restock_is_bounded_and_the_latest_are_kept() -> None:
-    room = _visited(max_waiting=(2, 1))
+    room = visited(max_waiting=(2, 1))
     gone = room.home("u")[:3]
     for item_id in gone:
         room.stock(item_id, 0)
@@ -455,7 +447,7 @@ def test_who_waits_to_be_ranked_is_bounded_by_the_matrix() -> None:
 
 def test_visitors_whose_lists_are_lost_do_not_return_from_memory() -> None:
     """They may have been forgotten meanwhile; their next event brings them back."""
-    room = _visited()
+    room = visited()
     room.store.forget("u")
     room.upkeep.adopt()
     room.tick()
@@ -468,7 +460,7 @@ def test_visitors_whose_lists_are_lost_do_not_return_from_memory() -> None:
 
 
 def test_lists_that_stand_as_we_know_them_are_not_ranked_again_when_data_was_lost() -> None:
-    room = _visited()
+    room = visited()
     room.upkeep.adopt()
     room.tick()
     gone = room.home("u")[0]
@@ -478,7 +470,7 @@ def test_lists_that_stand_as_we_know_them_are_not_ranked_again_when_data_was_los
 
 
 def test_an_older_list_that_came_back_with_a_snapshot_is_ranked_again_and_repaired_from_then_on() -> None:
-    room = _visited()
+    room = visited()
     _writes_elsewhere(room, "u", later=-500)
     room.upkeep.adopt()
     room.tick()
@@ -489,7 +481,7 @@ def test_an_older_list_that_came_back_with_a_snapshot_is_ranked_again_and_repair
 
 
 def test_lists_of_others_are_not_known_after_a_loss() -> None:
-    room = _visited()
+    room = visited()
     room.upkeep._share = Nothing()
     room.upkeep.adopt()
     room.tick()
