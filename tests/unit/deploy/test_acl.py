@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from streamrec.roles import ROLES
 from workers.groups import AVAILABILITY, GROUPS, LISTINGS
 
 ACL = Path(__file__).parents[3] / "deploy" / "acl"
+FUNCTIONS = Path(__file__).parents[3] / "streamrec" / "lists" / "functions.lua"
 
 
 def _rights() -> list[list[str]]:
@@ -75,8 +77,22 @@ def test_the_users_file_holds_hashes_and_leaves_out_who_has_no_password(tmp_path
     assert "streamrec-recommender" in printed.stderr
 
 
+def _users() -> dict[str, list[str]]:
+    """Return each Redis user's rules."""
+    return {line.split()[1]: line.split()[2:] for line in (ACL / "redis.acl").read_text(encoding="utf-8").splitlines()}
+
+
+def test_what_functions_call_somebody_may_call_who_writes() -> None:
+    """A function runs with the rights of who calls it: one command too few, and every list stays as it was."""
+    users = _users()
+    called = {name.lower() for name in re.findall(r"redis\.call\('([A-Z]+)'", FUNCTIONS.read_text(encoding="utf-8"))}
+    assert {"setrange", "smismember", "hset"} <= called
+    may = {rule[1:] for role in ("availability", "recommender") for rule in users[f"streamrec-{role}"] if rule.startswith("+")}
+    assert called - may == set()
+
+
 def test_each_role_and_the_storefront_have_a_user_in_redis_and_the_storefront_only_reads() -> None:
-    users = {line.split()[1]: line.split()[2:] for line in (ACL / "redis.acl").read_text(encoding="utf-8").splitlines()}
+    users = _users()
     assert users.keys() == {f"streamrec-{name}" for name in (*ROLES, "storefront", "operator")}
     assert all(rules[:2] == ["on", "-@all"] for rules in users.values())
     assert all(rule.startswith("%R~") for rule in users["streamrec-storefront"] if "~" in rule)
