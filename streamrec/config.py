@@ -46,7 +46,12 @@ class KafkaSettings(Section):
     ssl_key_password: SecretStr = SecretStr("")
     group_prefix: str = Field("streamrec", description="consumer groups are <prefix>.<role>")
     session_timeout_ms: int = Field(6000, ge=1000, description="a worker that is silent for so long loses its partitions")
-    fetch_wait_max_ms: int = Field(20, ge=1, description="how long the broker may hold back a fetch; adds to latency")
+    fetch_wait_max_ms: int = Field(
+        20,
+        ge=1,
+        description="how long a fetch of stock, prices or events waits; the embedded broker answers no sooner",
+    )
+    relaxed_fetch_wait_max_ms: int = Field(100, ge=1, description="and one of anything else; on Apache Kafka both may be 250")
     max_batch: int = Field(1000, ge=1, description="records handed to a handler at once")
     max_in_flight: int = Field(4, ge=1, description="batches handed over but not done; past it partitions are paused")
     commit_interval_ms: int = Field(200, ge=10)
@@ -57,6 +62,11 @@ class KafkaSettings(Section):
     def _fits_together(self) -> Self:
         check_kafka(self)
         return self
+
+    @property
+    def relaxed(self) -> Self:
+        """The settings of a reader whose topics may wait a little longer."""
+        return self.model_copy(update={"fetch_wait_max_ms": self.relaxed_fetch_wait_max_ms})
 
 
 class RedisSettings(Section):

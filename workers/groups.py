@@ -12,6 +12,9 @@ EMBEDDER: Final = "embedder"
 RECOMMENDER: Final = "recommender"
 AGGREGATOR: Final = "aggregator"
 
+#: Readers whose topics must be in readers' eyes at once; the others share the broker's time more modestly.
+URGENT: Final = frozenset({AVAILABILITY, RECOMMENDER})
+
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
     AVAILABILITY: (t.STOCK, t.PRICE),
     # Campaigns are read by every recommender's replica; this group is the one that writes their dead letters.

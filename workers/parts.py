@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamrec.lists.progress import RedisProgress
 from streamrec.lists.rebuilding import Rebuilding
+from workers.groups import URGENT
 from workers.transport.group import GroupReader
 from workers.transport.history import HistoryReader
 from workers.transport.pipeline import Pipeline
@@ -157,11 +158,12 @@ class Parts:
         runner = Runner(
             name, handler, producer=self.producer, executor=core, clock=self.clock, observer=self.observer, buries=buries
         )
+        kafka = self.settings.kafka if name in URGENT else self.settings.kafka.relaxed
         return Pipeline(
             self.app,
             runner,
             lambda deliver, failed: reader(
-                self.settings.kafka,
+                kafka,
                 name,
                 topics,
                 clock=self.clock,

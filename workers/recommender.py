@@ -150,8 +150,7 @@ class Recommender:
         """Take facts and campaigns, and repair the lists that they touch."""
         facts = [Fact(r.topic, r.key, r.value, r.offset) for r in records if r.topic != CAMPAIGNS]
         changes = self.knowledge.take_facts(facts)
-        if len(changes.gone) or len(changes.back):
-            self.fallbacks.shop_changed()
+        self.fallbacks.gone(changes.gone)
         if changes:
             self.upkeep.changed(changes)
         told = [(r.key, cast("Campaign | None", r.value), r.offset) for r in records if r.topic == CAMPAIGNS]

@@ -34,6 +34,9 @@ _TINY: Final = 1e-12
 #: Rows turned at once: 2 MB of float64 with 512 dimensions. Linear algebra keeps a buffer per thread that grows with the product
 #: (15 MB each at 32,768 rows), and the allocator what a thread has freed.
 _CHUNK: Final = 512
+#: Of so many rows, a fifth has no other row of the sample as near as what is called far.
+_FAR_ROWS: Final = 512
+_FAR_SHARE: Final = 0.2
 
 Stored = NDArray[Any]
 
@@ -57,7 +60,8 @@ class Codec(Protocol):
 
     ``kind`` names the codec, ``dim`` is the vectors' dimension, ``width`` and ``dtype`` describe a stored row, ``graph_dim`` is how
     many numbers the graph sees, ``reserve`` how many of its finds beyond those asked for must be scored again by their rows (0: the
-    graph's scores are final), ``scan_us`` what making one row floats costs.
+    graph's scores are final), ``scan_us`` what making one row floats costs. A best score below ``far`` is a reason to doubt the
+    graph.
     """
 
     kind: str
@@ -67,6 +71,7 @@ class Codec(Protocol):
     graph_dim: int
     reserve: int
     scan_us: float
+    far: float
 
     def encode(self, vectors: Vectors) -> Stored:
         """Return (n, dim) vectors as they are stored, (n, width); equal vectors give equal rows whatever the batch."""
@@ -99,6 +104,7 @@ class WholeCodec:
     kind = "whole"
     reserve = 0
     scan_us = 0.13
+    far = -np.inf
 
     def __init__(self, dim: int, dtype: type[np.float16] | type[np.float32]) -> None:
         self.dim = self.width = self.graph_dim = dim
@@ -137,12 +143,14 @@ class CompactCodec:
     """
 
     kind = "compact"
-    #: That of whole vectors; how long one row of these takes was not measured.
-    scan_us = 0.13
+    #: Measured for one query over 20,000 rows of 320 numbers, which are also brought to unit length.
+    scan_us = 0.38
 
-    def __init__(self, rotation: NDArray[np.float64], scale: NDArray[np.float64], options: CompactOptions) -> None:
+    def __init__(
+        self, rotation: NDArray[np.float64], scale: NDArray[np.float64], options: CompactOptions, far: float = -np.inf
+    ) -> None:
         #: (dim, width) with orthonormal columns, the most telling first; (width,) a component's value per step of its int8.
-        self.rotation, self.scale, self.options = rotation, scale, options
+        self.rotation, self.scale, self.options, self.far = rotation, scale, options, far
         self.dim, self.width = rotation.shape
         self.dtype: type[np.generic] = np.int8
         self.graph_dim = min(options.graph_dim, self.width)
@@ -159,7 +167,7 @@ class CompactCodec:
         turn, greatest = rotation.astype(np.float32), np.full(rotation.shape[1], _TINY)
         for part in _parts(vectors):
             np.maximum(greatest, np.abs(part @ turn).max(axis=0), out=greatest)
-        return cls(rotation, _HEADROOM * greatest / _LARGEST, options)
+        return cls(rotation, _HEADROOM * greatest / _LARGEST, options, _far(vectors))
 
     def encode(self, vectors: Vectors) -> Stored:
         """Return codes; in float64, because the last bits of a float32 product depend on the batch and would round differently."""
@@ -195,6 +203,18 @@ class CompactCodec:
     def heads(self, turned: Vectors) -> Vectors:
         """Return the first components; a query's length changes no order."""
         return turned[:, : self.graph_dim]
+
+
+def _far(vectors: Vectors) -> float:
+    """Return the cosine that the nearest other vector of (n, dim) unit vectors falls short of in ``_FAR_SHARE`` of cases."""
+    asked = np.arange(0, len(vectors), max(1, len(vectors) // _FAR_ROWS))
+    nearest = np.full(len(asked), -np.inf, np.float32)
+    for start, part in zip(range(0, len(vectors), _CHUNK), _parts(vectors), strict=True):
+        scores = vectors[asked] @ part.T
+        inside = (asked >= start) & (asked < start + len(part))
+        scores[inside, asked[inside] - start] = -np.inf
+        np.maximum(nearest, scores.max(axis=1), out=nearest)
+    return float(np.quantile(nearest, _FAR_SHARE, method="lower")) if len(vectors) > 1 else -np.inf
 
 
 def _parts(vectors: Vectors) -> Iterator[Vectors]:

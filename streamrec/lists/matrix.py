@@ -220,17 +220,20 @@ class ListMatrix:
 
     def lines_holding(self, item_rows: Iterable[int] | NDArray[np.integer[Any]]) -> Lines:
         """Return the lines whose ranked lists hold any of the items, ascending."""
-        lines, _ = self.places_holding(item_rows)
-        return lines[np.diff(lines, prepend=-1) > 0]
-
-    def places_holding(self, item_rows: Iterable[int] | NDArray[np.integer[Any]]) -> tuple[Lines, NDArray[np.int32]]:
-        """Return every (line, item) of a list that holds one of the items, as two arrays, lines ascending."""
         wanted = self.held(np.unique(np.asarray(item_rows if isinstance(item_rows, np.ndarray) else list(item_rows), np.int32)))
         if not wanted.size:
-            return np.empty(0, np.intp), np.empty(0, np.int32)
+            return np.empty(0, np.intp)
         mask = np.zeros(len(self._holders), np.bool_)
         mask[wanted] = True
         return self._postings.holding(self._columns["rows"][: len(self._users)], mask)
+
+    def holding(self, user_ids: Sequence[str], mask: NDArray[np.bool_], n: int) -> list[NDArray[np.int32]]:
+        """Return, of each visitor's ranked list, the first ``n`` items that are in ``mask``, (n_items,); of one not held none."""
+        lines = np.array([self._lines.get(user_id, -1) for user_id in user_ids], np.intp)
+        rows = self._columns["rows"][lines]
+        # Row -1, an empty place, looks at the last item; line -1, that of a visitor not held, at the last line.
+        found = (rows >= 0) & mask[rows] & (lines >= 0)[:, None] if len(mask) else np.zeros(rows.shape, np.bool_)
+        return [own[kept][:n] for own, kept in zip(rows, found, strict=True)]
 
     # -- what is published -------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,25 +42,21 @@ class Postings:
         """Know that the lines hold other items than before."""
         self._changed[lines[lines < len(self._changed)]] = True
 
-    def holding(self, rows: NDArray[np.int32], mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
-        """Return every (line, item) of (n, k) ``rows`` whose item is in ``mask``, lines ascending; empty places, -1, never are."""
+    def holding(self, rows: NDArray[np.int32], mask: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """Return the lines of (n, k) ``rows`` that hold an item in ``mask``, ascending; empty places, -1, never are."""
         self._grow(len(rows))
         wanted = np.flatnonzero(mask).astype(np.int32)
-        lines, items, may_sort = [np.empty(0, np.intp)], [np.empty(0, np.int32)], True
+        found, may_sort = np.zeros(len(rows), np.bool_), True
         for start in range(0, len(rows), _LINES):
             part = rows[start : start + _LINES]
             touched = np.flatnonzero(self._changed[start : start + len(part)])
             if may_sort and len(touched) > _CHANGED:
                 self._sort(start, part)
                 touched, may_sort = touched[:0], False
-            found = [_scan(part, touched, mask)]
+            found[start + _scan(part, touched, mask)] = True
             if len(touched) < len(part):
-                found.append(self._look_up(start, wanted))
-            here = np.concatenate([each for each, _ in found])
-            order = np.argsort(here, kind="stable")
-            lines.append(start + here[order])
-            items.append(np.concatenate([each for _, each in found])[order])
-        return np.concatenate(lines), np.concatenate(items)
+                found[self._look_up(start, wanted)] = True
+        return np.flatnonzero(found)
 
     def _grow(self, n: int) -> None:
         if n > len(self._changed):
@@ -81,7 +77,7 @@ class Postings:
         self._blocks[start // _LINES] = _Sorted(items[begins], np.append(begins, len(lines)), lines)
         self._changed[start : start + len(part)] = False
 
-    def _look_up(self, start: int, wanted: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[np.int32]]:
+    def _look_up(self, start: int, wanted: NDArray[np.int32]) -> NDArray[np.intp]:
         block = self._blocks[start // _LINES]
         at = np.searchsorted(block.items, wanted)
         there = at < len(block.items)
@@ -90,13 +86,12 @@ class Postings:
         counts = ends - begins
         # The ranges begins..ends, one behind the other.
         places = np.repeat(ends - np.cumsum(counts), counts) + np.arange(counts.sum())
-        lines, items = block.lines[places].astype(np.intp), np.repeat(wanted[there], counts)
-        stands = ~self._changed[start + lines]
-        return lines[stands], items[stands]
+        lines = start + block.lines[places].astype(np.intp)
+        return lines[~self._changed[lines]]
 
 
-def _scan(part: NDArray[np.int32], lines: NDArray[np.intp], mask: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[np.int32]]:
+def _scan(part: NDArray[np.int32], lines: NDArray[np.intp], mask: NDArray[np.bool_]) -> NDArray[np.intp]:
     rows = part if len(lines) == len(part) else part[lines]
     # With "clip" there is no copy in between. An empty place, -1, then looks at the first item, so it is left out apart.
-    places = np.flatnonzero(np.take(mask, rows, mode="clip", out=np.empty(rows.shape, np.bool_)) & (rows >= 0))
-    return lines[places // rows.shape[1]], rows.ravel()[places]
+    found = np.take(mask, rows, mode="clip", out=np.empty(rows.shape, np.bool_)) & (rows >= 0)
+    return lines[found.any(axis=1)]

@@ -18,6 +18,7 @@ from streamrec.local.ports import HOST, free_port, must_be_free
 from streamrec.local.workspace import Workspace
 
 _HEAP: Final = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC")
+_FETCH_WAIT_MS: Final = 250
 _LOG_LEVEL: Final = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
 
@@ -54,7 +55,9 @@ class LocalKafka:
 
     def environment(self) -> dict[str, str]:
         """Return the settings that point streamrec at this broker."""
-        return {"STREAMREC_KAFKA__BOOTSTRAP": self.bootstrap}
+        # It answers a fetch as soon as there is anything: a long wait costs no time, and to be asked again was most of its work.
+        waits = {f"STREAMREC_KAFKA__{name}": str(_FETCH_WAIT_MS) for name in ("FETCH_WAIT_MAX_MS", "RELAXED_FETCH_WAIT_MAX_MS")}
+        return {"STREAMREC_KAFKA__BOOTSTRAP": self.bootstrap, **waits}
 
     def start(self, timeout_s: float = 60.0) -> Self:
         """Start and wait until Kafka requests are answered. Raises LocalStackError."""

@@ -106,26 +106,47 @@ class Ranker:
 
     # -- visitors ----------------------------------------------------------------------------------------------------
 
-    def rank(self, visitors: Sequence[Profile], now_ms: int, *, k: int | None = None, placement: str = HOME) -> list[Ranking]:
+    def rank(
+        self,
+        visitors: Sequence[Profile],
+        now_ms: int,
+        *,
+        k: int | None = None,
+        placement: str = HOME,
+        absent: Sequence[NDArray[np.int32]] = (),
+    ) -> list[Ranking]:
         """Return each visitor's list of at most ``k`` (default ``list_size``) items.
 
         Never shown: what is unavailable, excluded, not in the catalogue, bought within ``hide_bought_days`` or in the cart; nor
-        anything twice. A list is shorter than ``k`` only when nothing else may be shown.
+        anything twice. A list is shorter than ``k`` only when nothing else may be shown. ``absent``, one or none for each visitor,
+        are rows that compete although nobody may see them now: whoever publishes the list keeps their places.
         """
         size = self.settings.list_size if k is None else k
-        return [self.ranking(trace) for trace in self.traces(visitors, now_ms, size, placement)]
+        return [self.ranking(trace) for trace in self.traces(visitors, now_ms, size, placement, absent=absent)]
 
     def traces(
-        self, visitors: Sequence[Profile], now_ms: int, size: int, placement: str = HOME, *, ask: int = -1
+        self,
+        visitors: Sequence[Profile],
+        now_ms: int,
+        size: int,
+        placement: str = HOME,
+        *,
+        ask: int = -1,
+        absent: Sequence[NDArray[np.int32]] = (),
     ) -> Iterator[Trace]:
         """Yield how each visitor's list comes about; ``ask`` is a row that is scored too, whether a candidate or not."""
         scenes: dict[frozenset[str], Scene] = {}
+        absent = absent or [_NOBODY] * len(visitors)
+        from_all = self.campaigns.effects(now_ms, self.items).excluded
         for start in range(0, len(visitors), _CHUNK):
             wishes = self._wishes(visitors[start : start + _CHUNK], placement)
             for segments in {wish.taste.segments for wish in wishes} - scenes.keys():
                 scenes[segments] = self._scenes.get(self.campaigns.effects(now_ms, self.items, segments))
-            for wish in wishes:
-                yield self._trace(wish, scenes[wish.taste.segments], now_ms, size, ask)
+            for wish, away in zip(wishes, absent[start : start + _CHUNK], strict=True):
+                scene = scenes[wish.taste.segments]
+                # What is kept from these visitors alone must not come back with the others' list.
+                may_return = away[from_all[away] | ~scene.effects.excluded[away]]
+                yield self._trace(wish, scene, now_ms, size, ask, may_return)
 
     def explain(self, profile: Profile, item_id: str, now_ms: int, *, k: int | None = None, placement: str = HOME) -> Explanation:
         """Tell why an item is in the visitor's list of ``k``, or everything that keeps it out."""
@@ -175,12 +196,19 @@ class Ranker:
 
     # -- one visitor -------------------------------------------------------------------------------------------------
 
-    def _trace(self, wish: Wish, scene: Scene, now_ms: int, size: int, ask: int) -> Trace:
+    def _trace(  # noqa: PLR0917 - traces names them
+        self, wish: Wish, scene: Scene, now_ms: int, size: int, ask: int, absent: NDArray[np.int32]
+    ) -> Trace:
         hidden = hidden_from(wish.profile, self.items, self.settings, now_ms)
         hidden_rows = hidden.rows
         related = self._related(wish.taste)
-        rows = distinct(np.concatenate([wish.found[wish.found >= 0], related.rows, scene.common]))
-        shown = scene.allowed[rows] & ~marks(rows, hidden_rows)
+        rows = distinct(np.concatenate([wish.found[wish.found >= 0], related.rows, scene.common, absent]))
+
+        def may_compete(rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+            allowed = scene.allowed[rows] | marks(rows, absent) if len(absent) else scene.allowed[rows]
+            return allowed & ~marks(rows, hidden_rows)
+
+        shown = may_compete(rows)
         if int(shown.sum()) < size:
             rows = np.union1d(rows, scene.more(size + len(rows) + len(hidden_rows)))
         organic = np.ones(len(rows), np.bool_)
@@ -189,7 +217,7 @@ class Ranker:
             own, rows = rows, np.union1d(rows, np.array(extra, np.int32))
             organic = marks(rows, own)
         if len(rows) > len(shown):
-            shown = scene.allowed[rows] & ~marks(rows, hidden_rows)
+            shown = may_compete(rows)
         scores, evidence = self._score(wish, scene, related, rows)
         competing = np.flatnonzero(shown & organic)
         order = competing[best_first(scores.total[competing], self.items.id_hash[rows[competing]])]

@@ -53,6 +53,8 @@ class Fallbacks:
         self._due: OrderedDict[int, None] = OrderedDict()
         #: What was pushed last, to push only what changed; as many as there are categories.
         self._pushed: dict[str, tuple[int, tuple[str, ...]]] = {}
+        #: Rows that the shop's own two lists showed last.
+        self._shown: Rows = np.empty(0, np.int32)
         self._shop_due_ms = 0
         self._turn = 0
         #: Categories whose lists must all be looked at soon, and not in their turn.
@@ -78,8 +80,17 @@ class Fallbacks:
             self._due.popitem(last=False)
 
     def shop_changed(self) -> None:
-        """Note that the shop's own lists should be looked at now: something on them may have gone."""
+        """Note that the shop's own lists should be looked at now."""
         self._shop_due_ms = 0
+
+    def gone(self, rows: Rows) -> None:
+        """Note that nobody may see these items any more: the shop's own lists are due if they show one of them.
+
+        Readers do not see it either way, and what is back has its turn soon: under a burst of stock facts these lists must not be
+        made again for each batch of them.
+        """
+        if np.isin(self._shown, rows).any():
+            self.shop_changed()
 
     def lost(self) -> None:
         """Hear that the store lost data, nobody knows which: every list is pushed again, as fast as others allow."""
@@ -95,7 +106,9 @@ class Fallbacks:
         if not self._share.leads():
             self._pushed.clear()  # another worker's lists stand now
         elif now_ms >= self._shop_due_ms:
-            self._push_changed(now_ms, dict(self._shop(now_ms)))
+            due = dict(self._shop(now_ms))
+            self._push_changed(now_ms, due)
+            self._shown = np.union1d(due[keys.trending()].rows, due[keys.new()].rows)
             self._behind = max(self._behind - _CATEGORIES, 0)
             self._shop_due_ms = 0 if self._behind else now_ms + int(self._settings.fallback_interval_s * 1000)
         if self._due and budget_s <= 0:

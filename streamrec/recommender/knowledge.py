@@ -20,6 +20,7 @@ from streamrec.errors import InvalidRequest
 from streamrec.events import Campaign, ItemNeighbours, ItemVector
 from streamrec.index import Generations, VectorIndex, VectorReplica, build_index
 from streamrec.lists.layout import LaidOut, lay_out
+from streamrec.lists.matrix import ListMatrix
 from streamrec.lists.packing import RankedList
 from streamrec.lists.publish import published
 from streamrec.profiles import Profile
@@ -101,7 +102,8 @@ class Knowledge:
         self._moments: list[int] = []
         #: Items that a list is to have, and those that it has with its reserve: so many may be sold out before it is short.
         self.list_size = settings.ranking.list_size
-        self.ranked_size = settings.ranking.list_size + settings.lists.reserve
+        self._reserve = settings.lists.reserve
+        self.ranked_size = self.list_size + self._reserve
 
     @classmethod
     def build(
@@ -185,9 +187,17 @@ class Knowledge:
         named = set(ranking.evidence[ranking.reasons == Reason.CAMPAIGN].tolist())
         return not named or named <= {self.campaigns.number(name) for name in self.campaigns.active(now_ms)}
 
-    def rank(self, profiles: Sequence[Profile], now_ms: int) -> list[Ranking]:
-        """Return what is ranked for each visitor: the list with its reserve."""
-        return self.ranker.rank(profiles, now_ms, k=self.ranked_size)
+    def rank(self, profiles: Sequence[Profile], now_ms: int, absent: Sequence[Rows] = ()) -> list[Ranking]:
+        """Return what is ranked for each visitor, the list with its reserve; ``absent`` as ``absent_from`` returns it."""
+        return self.ranker.rank(profiles, now_ms, k=self.ranked_size, absent=absent)
+
+    def absent_from(self, matrix: ListMatrix, user_ids: Sequence[str], now_ms: int) -> list[Rows]:
+        """Return what each visitor's list holds and nobody may see for now: it keeps a place, so that a restock finds it there.
+
+        The best of it, at most as many as the reserve has places.
+        """
+        away = matrix.holding(user_ids, self.hidden(now_ms), self._reserve)
+        return [rows[self.items.listed[rows]] for rows in away]
 
     def search(self, question: Question, now_ms: int) -> RankedList:
         """Return what is nearest to the question's query and passes its filter, as a list that storefronts read.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -53,7 +53,7 @@ class Upkeep:
     Lists taken over are known as they stand, so they are repaired at once; what else was ranked for them is not known.
     Ranked again, in the background (``tick``), are lists that ran short, lists that a campaign can touch, and lists taken over that
     somebody ranked otherwise than this worker would.
-    Visitors whose list held a sold-out item are remembered, because their list may be ranked anew before it comes back.
+    A list that is ranked anew meanwhile keeps that place, too.
     """
 
     def __init__(  # noqa: PLR0917 - the composition root names them
@@ -64,9 +64,6 @@ class Upkeep:
         share: Share,
         clock: Clock,
         observer: Observer,
-        *,
-        max_waiting_items: int = 10_000,
-        max_waiting_visitors: int = 2_000,
     ) -> None:
         self._knowledge = knowledge
         self._store = store
@@ -74,11 +71,7 @@ class Upkeep:
         self._share = share
         self._clock = clock
         self._observer = observer
-        self._max_waiting_items = max_waiting_items
-        self._max_waiting_visitors = max_waiting_visitors
         self._watch = CampaignWatch(knowledge.campaigns, knowledge.items)
-        #: Row of a sold-out item -> lines of the visitors whose lists held it.
-        self._waiting: OrderedDict[int, Lines] = OrderedDict()
         #: What sold out and came back since the last look for the lists that hold it: row -> whether it is back; and when that was.
         self._unlooked: dict[int, bool] = {}
         self._looked_at_ms = 0
@@ -125,22 +118,15 @@ class Upkeep:
         self._moved(gone, back)
 
     def _moved(self, gone: Rows, back: Rows) -> None:
-        """Repair the lists that hold what is ``gone``, and those that held or may hold what is ``back``."""
-        lines, rows = self._matrix.places_holding(np.concatenate([gone, back]))
-        holders = lines[np.diff(lines, prepend=-1) > 0]
-        self._remember(gone, lines, rows)
-        waiting = [self._waiting.pop(row) for row in back.tolist() if row in self._waiting]
-        # Their lists were ranked while it was gone. They had it before, so they get it back now and not in the background.
-        missing = _without(waiting, holders)
+        """Repair the lists that hold what is ``gone`` or ``back``; those with room for more are ranked again."""
+        holders = self._matrix.lines_holding(np.concatenate([gone, back]))
         if not self._watch.pinned.isdisjoint(back.tolist()):
             self._mark_lines(self._matrix.lines())  # its slot is in everybody's list, also in those that never held it
         # Marked before anything is tried: the facts are applied, so nobody tells of this change a second time.
         if len(back):
             self._mark_lines(self._matrix.short())  # whatever came back has room there
-        self._mark_lines(missing)
         self._broken.append(holders)
         self._repair(AT_ONCE)
-        self._rank_again(missing[:STEP])
 
     def campaigns_changed(self) -> None:
         """Look at the campaigns at the next tick."""
@@ -230,17 +216,6 @@ class Upkeep:
         self._dirty.append(self._unhurried.take(UNHURRIED_PER_S))
 
     # -- who waits ---------------------------------------------------------------------------------------------------
-
-    def _remember(self, gone: Rows, lines: Lines, rows: NDArray[np.int32]) -> None:
-        """Note of which visitors the lists held each item: ``lines`` that hold ``rows``."""
-        order = np.argsort(rows, kind="stable")
-        starts, ends = (np.searchsorted(rows[order], gone, side=side).tolist() for side in ("left", "right"))
-        for row, start, end in zip(gone.tolist(), starts, ends, strict=True):
-            if end > start:
-                self._waiting[row] = lines[order[start : min(end, start + self._max_waiting_visitors)]]
-                self._waiting.move_to_end(row)
-        while len(self._waiting) > self._max_waiting_items:
-            self._waiting.popitem(last=False)
 
     def _mark_lines(self, lines: Lines) -> None:
         """Have visitors ranked again, the last of the lines first, before all that wait already."""
@@ -373,7 +348,9 @@ class Upkeep:
         try:
             self._settle_doubts()
             users = [user_id for user_id in users if user_id in self._matrix]
-            rankings = self._knowledge.rank(self._store.load(users), self._clock.now_ms())
+            now_ms = self._clock.now_ms()
+            absent = self._knowledge.absent_from(self._matrix, users, now_ms)
+            rankings = self._knowledge.rank(self._store.load(users), now_ms, absent)
             self._replace(users, rankings)
         except Exception:
             self._mark_lines(self._matrix.lines_of(users))
@@ -398,11 +375,3 @@ class Upkeep:
         self._matrix.put([users[n] for n in done], [rankings[n] for n in done], now_ms, [lists[n].layout for n in done])
         self._observer.count("lists_pushed", kind, len(done))
         self._outrun([user_id for user_id, ok in zip(users, replaced, strict=True) if not ok])
-
-
-def _without(parts: Sequence[Lines], others: Lines) -> Lines:
-    """Return the lines of the parts, each once and in their order, less the others."""
-    lines = np.concatenate([np.empty(0, np.intp), *parts])
-    distinct, first = np.unique(lines, return_index=True)
-    kept: Lines = lines[np.sort(first[~np.isin(distinct, others)])]
-    return kept

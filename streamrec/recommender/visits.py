@@ -124,7 +124,8 @@ class Visits:
         # Kafka acknowledges while we rank.
         self._outbox.send(told)
         now_ms = self._clock.now_ms()
-        rankings = dict(zip(relisted, self._knowledge.rank([profiles[u] for u in relisted], now_ms), strict=True))
+        absent = self._knowledge.absent_from(self._matrix, relisted, now_ms)
+        rankings = dict(zip(relisted, self._knowledge.rank([profiles[u] for u in relisted], now_ms, absent), strict=True))
         self._outbox.flush()
         return self._write(pending, changed, profiles, rankings, now_ms)
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from streamrec.config import KafkaSettings
 
 TIMEOUT_S = 15.0
+#: Who looks for the end of a partition waits in vain for what comes behind it.
+_END_WAIT_MS = 20
 #: After so long without an answer we look whether the broker said why.
 STEP_S = 1.0
 #: A topic that a user may not see is, for that user, not there.
@@ -104,7 +106,7 @@ def bounds(kafka: KafkaSettings, topics: Iterable[str]) -> dict[tuple[str, int],
         "log_level": 0,
         "error_cb": refusal,
     }
-    reader = Consumer(common(kafka) | settings | {"enable.auto.commit": False, "fetch.wait.max.ms": kafka.fetch_wait_max_ms})
+    reader = Consumer(common(kafka) | settings | {"enable.auto.commit": False, "fetch.wait.max.ms": _END_WAIT_MS})
     firsts: dict[tuple[str, int], int] = {}
     ends: dict[tuple[str, int], int] = {}
     try:

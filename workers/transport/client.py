@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 #: Where librdkafka's own lines go: left alone it writes them to stderr in a form of its own.
 LIBRARY_LOG: Final = logging.getLogger("librdkafka")
 
+_BACKOFF_MS: Final = 20
+
 
 def common(kafka: KafkaSettings) -> dict[str, str | int | float | bool]:
     """Return what producers, consumers and admin clients share: addresses and credentials."""
@@ -64,8 +66,8 @@ def reader(kafka: KafkaSettings, group: str) -> dict[str, str | int | float | bo
         # Workers poll while their handlers work, so silence for so long means that the process hangs.
         "max.poll.interval.ms": max(kafka.session_timeout_ms, 300_000),
         "fetch.wait.max.ms": kafka.fetch_wait_max_ms,
-        # A consumer that found nothing asks again at once: half a second of back-off would be half a second of staleness.
-        "fetch.queue.backoff.ms": kafka.fetch_wait_max_ms,
+        # A consumer whose queue was full asks again soon: a second of back-off would be a second of staleness.
+        "fetch.queue.backoff.ms": _BACKOFF_MS,
         # What is fetched ahead needs some 500 bytes per message besides its own, and a fetch is measured while it is compressed:
         # librdkafka's defaults (100,000 messages, 1 MiB per partition) made a worker grow by 230 MB under a burst of clicks.
         "queued.min.messages": 10_000,

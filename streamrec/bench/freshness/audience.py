@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from streamrec.bench.freshness.histories import visitors_of
 from streamrec.bench.freshness.visitors import user_id
 
-#: Items that are tried in flash sales, at most.
-_HOT: Final = 64
+#: Items that take turns in flash sales, at most: those that stand in hardly more lists than they have to.
+_HOT: Final = 16
 #: Fewer are not enough for sales in turns.
 _FEWEST: Final = 2
 

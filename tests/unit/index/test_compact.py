@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from streamrec.index import ExactIndex, HnswIndex
 from streamrec.index import rebuild as rebuild_module
 from streamrec.index.codec import CompactCodec, CompactOptions
+from streamrec.index.graph import Graph
 from streamrec.index.port import Labels
 
 DIM = 128
@@ -156,3 +158,36 @@ def test_the_same_vectors_again_change_nothing() -> None:
     version, nodes = index.version, index._graph.nodes
     index.upsert(np.arange(2000), catalogue(2000, seed=1))
     assert (index.version, index._graph.nodes) == (version, nodes)
+
+
+def test_a_query_whose_best_answer_is_far_is_asked_again_with_more_effort_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    index, _ = both(3000)
+    efforts: list[tuple[int, int]] = []
+    search = Graph.search
+
+    def told(graph: Graph, points: Floats, k: int, fetch: int, ef: int, *rest: Any, **more: Any) -> Any:
+        efforts.append((len(points), ef))
+        return search(graph, points, k, fetch, ef, *rest, **more)
+
+    monkeypatch.setattr(Graph, "search", told)
+    near, far = catalogue(3000, seed=1)[:20], np.random.default_rng(5).standard_normal((3, DIM)).astype(np.float32)
+    far /= 4 * np.linalg.norm(far, axis=1, keepdims=True)
+    index.search(np.vstack([near, far]), 10)
+    assert efforts == [(23, 64), (3, 1024)]
+
+
+def test_what_counts_as_far_is_saved_with_the_codec(tmp_path: Path) -> None:
+    index, _ = both(2000)
+    index.save(tmp_path)
+    restored = HnswIndex(DIM, threads=1, compact_from=1000, compact=OPTIONS)
+    restored.restore(tmp_path)
+    assert np.isfinite(index._rows.codec.far)
+    assert restored._rows.codec.far == index._rows.codec.far
+
+
+def test_far_is_what_a_fifth_of_the_vectors_have_no_other_within() -> None:
+    vectors = catalogue(400, seed=2)
+    scores = vectors @ vectors.T
+    np.fill_diagonal(scores, -np.inf)
+    far = CompactCodec.learn(vectors, OPTIONS).far
+    assert (scores.max(axis=1) < far).mean() == pytest.approx(0.2, abs=0.01)

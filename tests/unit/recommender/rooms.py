@@ -166,12 +166,11 @@ class Room:
         share: Share | None = None,
         max_visitors: int = 100,
         max_backlog: int = 1000,
-        max_waiting: tuple[int, int] = (100, 100),
     ):
         self.settings, self.clock, self.observer, self.outage = settings(), ManualClock(T0), Memory(), Outage()
         self.store, self.lists, self.outbox = VisitorsThatFail(self.outage), ListsThatFail(self.outage), Told(self.outage)
         self.share = share or Whole()
-        self.max_visitors, self.max_backlog, self.max_waiting = max_visitors, max_backlog, max_waiting
+        self.max_visitors, self.max_backlog = max_visitors, max_backlog
         self.order = 0
         self.start()
         self.items([f"i{number}" for number in range(n)])
@@ -182,8 +181,7 @@ class Room:
         self.matrix = ListMatrix(self.max_visitors, 6, 4)
         parts = self.knowledge, self.store, self.matrix
         self.visits = Visits(*parts, self.outbox, self.settings.profiles, self.clock, self.observer)
-        items, visitors = self.max_waiting
-        self.upkeep = Upkeep(*parts, self.share, self.clock, self.observer, max_waiting_items=items, max_waiting_visitors=visitors)
+        self.upkeep = Upkeep(*parts, self.share, self.clock, self.observer)
         self.fallbacks = Fallbacks(
             self.knowledge, self.lists, self.share, self.settings.lists, self.clock, self.observer, max_backlog=self.max_backlog
         )
@@ -205,7 +203,7 @@ class Room:
     def fact(self, topic: str, item_id: str, payload: CatalogItem | Price | Stock | None) -> Changes:
         self.order += 1
         changes = self.knowledge.take_facts([Fact(topic, item_id, payload, self.order)])
-        self.fallbacks.shop_changed()
+        self.fallbacks.gone(changes.gone)
         self.upkeep.changed(changes)
         return changes
 

@@ -134,6 +134,20 @@ def test_what_may_not_be_shown_is_on_no_list_and_returns_when_it_may(how: str) -
     assert {key: set(ids) for key, ids in after.items()} == {key: set(ids) for key, ids in before.items()}
 
 
+def test_what_the_shops_lists_show_leaves_them_at_once_and_what_they_do_not_show_has_time() -> None:
+    room = Room(30)
+    _popular(room, "i4", 9.0)
+    room.tick()
+    unseen = next(f"i{n}" for n in range(30) if f"i{n}" not in {*_ids(room, keys.trending()), *_ids(room, keys.new())})
+    puts = len(room.lists.puts)
+    room.stock(unseen, 0)
+    room.fallbacks.tick(1.0)
+    assert len(room.lists.puts) == puts
+    room.stock("i4", 0)
+    room.fallbacks.tick(1.0)
+    assert "i4" not in _ids(room, keys.trending())
+
+
 def test_a_changed_item_gets_its_lists_the_newest_change_first() -> None:
     room = Room(40)
     room.tick()

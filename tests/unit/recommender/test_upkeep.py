@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from streamrec.errors import StoreUnavailable
-from streamrec.events import Click, Targets
+from streamrec.events import Click, Order, OrderLine, Targets
+from streamrec.events.topics import CATALOG
 from streamrec.lists.keys import HOME
 from streamrec.lists.packing import ListItem, RankedList
 from streamrec.lists.visitors import MemoryVisitorStore, Replacement
@@ -50,28 +51,37 @@ def test_what_is_back_stands_where_it_stood() -> None:
     assert room.homes() == before
 
 
-def test_a_list_that_was_ranked_while_an_item_was_gone_gets_it_back_with_the_restock() -> None:
+def test_a_list_that_was_ranked_while_an_item_was_gone_kept_its_place_and_gets_it_back_with_the_restock() -> None:
     room = visited()
     gone = room.home("u")[0]
     room.stock(gone, 0)
     room.visit(("u", Click(item_id="i1", ts=T0 + 500)))
-    assert gone not in room.knowledge.items.ids(room.matrix.get("u").rows)  # type: ignore[union-attr]
+    assert gone not in room.home("u")
+    pushed = room.pushed("refresh")
     room.stock(gone, 5)
     assert gone in room.home("u")
+    assert room.pushed("refresh") == pushed  # nothing was ranked for it
 
 
-def test_more_holders_than_one_step_ranks_at_once_get_it_back_in_the_background() -> None:
-    room = Room()
-    users = [f"u{n}" for n in range(MANY)]
-    for user_id in users:
-        room.click(user_id, "i1")
-    gone = room.home("u0")[0]
-    room.stock(gone, 0)
-    room.visit(*((user_id, Click(item_id="i1", ts=T0 + 500)) for user_id in users))
-    room.stock(gone, 5)
-    assert room.upkeep.backlog == MANY - STEP
+def test_what_the_visitor_bought_last_keeps_no_place() -> None:
+    room = visited()
+    bought = room.home("u")[0]
+    room.stock(bought, 0)
+    room.visit(("u", Order(lines=(OrderLine(item_id=bought),), ts=T0 + 500)))
+    room.stock(bought, 5)
+    assert bought not in room.home("u")
+    assert bought in room.home("v")
+
+
+def test_what_the_catalogue_removed_or_a_segment_may_not_see_keeps_no_place() -> None:
+    room = visited()
+    removed, kept_from_some = room.home("u")[:2]
+    room.fact(CATALOG, removed, None)
+    room.stock(kept_from_some, 0)
+    room.campaign("c", "exclude", kept_from_some, segment="new")
     room.tick()
-    assert all(gone in ids for ids in room.homes().values())
+    room.visit(("u", Click(item_id="i1", ts=T0 + 500)))
+    assert not {removed, kept_from_some} & set(room.knowledge.items.ids(room.matrix.get("u").rows))  # type: ignore[union-attr]
 
 
 def test_a_list_that_runs_short_is_ranked_again() -> None:
@@ -260,13 +270,12 @@ def test_a_repair_that_meets_an_outage_is_done_later_though_nobody_tells_of_it_a
     _same_as_without_outage(room)
 
 
-@pytest.mark.parametrize("method", ["load", "replace_lists"])
-def test_a_restock_that_meets_an_outage_is_done_later(method: str) -> None:
+def test_a_restock_that_meets_an_outage_is_done_later() -> None:
     room = visited()
     gone = room.home("u")[0]
     room.stock(gone, 0)
     room.visit(("u", Click(item_id="i1", ts=T0 + 500)), ("v", Click(item_id="i1", ts=T0 + 500)))
-    room.outage.begin(method)
+    room.outage.begin("patch_lists")
     with pytest.raises(StoreUnavailable):
         room.stock(gone, 5)
     room.tick()
@@ -414,16 +423,6 @@ def test_an_item_that_moves_into_an_excluded_category_leaves_the_lists() -> None
 
 
 # -- bounds ----------------------------------------------------------------------------------------------------------------
-
-
-def test_what_waits_for_a_restock_is_bounded_and_the_latest_are_kept() -> None:
-    room = visited(max_waiting=(2, 1))
-    gone = room.home("u")[:3]
-    for item_id in gone:
-        room.stock(item_id, 0)
-    rows = [room.knowledge.items.find(item_id) for item_id in gone]
-    assert list(room.upkeep._waiting) == rows[1:]
-    assert {len(users) for users in room.upkeep._waiting.values()} == {1}
 
 
 def test_who_waits_to_be_ranked_is_bounded_by_the_matrix() -> None:
