@@ -19,7 +19,7 @@ from streamrec.demo.view import PlainView
 from tests.brokers import KIND
 from tests.processes import await_, children_of
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.embedded_only]
 
 KINDS = ("mug", "lamp", "chair", "bowl")
 TITLES = tuple(Title(f"{KINDS[n % 4]} of kind {n}", category=KINDS[n % 4], brand=f"brand {n % 31}") for n in range(120))
@@ -73,7 +73,6 @@ def test_a_tiny_run_measures_every_effect_and_finds_no_violation(tmp_path: Path)
     assert summary(found)[-1] == "violations: 0"
 
 
-@pytest.mark.embedded_only
 @pytest.mark.usefixtures("quick")
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_ctrl_c_ends_the_bench_and_leaves_no_process_behind(tmp_path: Path) -> None:

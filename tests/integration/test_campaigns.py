@@ -13,7 +13,7 @@ from streamrec.events.topics import CAMPAIGNS, CATALOG, CLICKS, STOCK
 from streamrec.lists import keys
 from tests.integration.shop import Shop, await_until, now_ms
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.embedded_only]
 
 ITEMS = 12
 #: How long the campaigns of these tests run; their effects are looked at well before that.

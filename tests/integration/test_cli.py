@@ -41,6 +41,10 @@ def verb(*arguments: str) -> Result:
     return result
 
 
+def publish(*arguments: str) -> None:
+    assert verb("publish", *arguments).exit_code == 0
+
+
 def answer(*arguments: str) -> Any:
     return json.loads(verb(*arguments, "--json").stdout)
 
@@ -61,31 +65,31 @@ def test_a_merchant_and_a_visitor_by_the_command_line(running: LocalStack) -> No
     for number in range(1, 6):
         assert verb("publish", "item", f"cup-{number}", "--title", f"Espresso cup {number}", "--category", "cups").exit_code == 0
     until(lambda: answer("why", "ann", "cup-5")["reasons"] != ["not in the catalogue"])
-    verb("publish", "click", "ann", "cup-1")
-    verb("publish", "cart", "ann", "cup-2")
+    publish("click", "ann", "cup-1")
+    publish("cart", "ann", "cup-2")
     until(lambda: "cup-3" in shown("ann") and "cup-2" not in shown("ann"))
     assert answer("why", "ann", "cup-3")["shown"] is True
     assert "in the cart" in " ".join(answer("why", "ann", "cup-2")["reasons"])
 
-    verb("publish", "stock", "cup-3", "0")
+    publish("stock", "cup-3", "0")
     until(lambda: "cup-3" not in shown("ann"))
     # The guard hides it before the recommender, which answers why, has read the same fact.
     until(lambda: "sold out" in " ".join(answer("why", "ann", "cup-3")["reasons"]))
-    verb("publish", "stock", "cup-3", "4")
+    publish("stock", "cup-3", "4")
     until(lambda: "cup-3" in shown("ann"))
 
     def found(*arguments: str) -> set[str]:
         return {item["id"] for item in answer(*arguments)["items"]}
 
-    verb("publish", "item", "pot-1", "--title", "Espresso pot", "--category", "pots", "--brand", "A & B", "--price", "20")
+    publish("item", "pot-1", "--title", "Espresso pot", "--category", "pots", "--brand", "A & B", "--price", "20")
     until(lambda: found("search", "espresso", "--category", "pots", "--brand", "A & B") == {"pot-1"})
     assert found("search", "espresso cup", "-n", "3") <= {f"cup-{number}" for number in range(1, 6)}
     assert found("similar", "cup-1", "--price-min", "20") == {"pot-1"}
-    verb("publish", "price", "pot-1", "30")
+    publish("price", "pot-1", "30")
     until(lambda: found("search", "espresso", "--price-max", "20") == set())
     refused = verb("search", "espresso", "--price-min", "9", "--price-max", "1")
     assert (refused.exit_code, "exchange them" in refused.stderr) == (2, True)
-    verb("publish", "item", "pot-1", "--remove")
+    publish("item", "pot-1", "--remove")
 
     assert verb("doctor").exit_code == 0, verb("doctor").stdout
     gone = answer("forget", "ann")
@@ -131,7 +135,7 @@ def test_poison_on_every_topic_is_told_once_and_mended_by_redriving(running: Loc
             assert sum(part in reason for reason in reasons) == 1, (topic, part, reasons)
 
     # The stream went on: what comes after the poison has its effect.
-    verb("publish", "stock", "mended", "0")
+    publish("stock", "mended", "0")
     until(lambda: "sold out" in " ".join(answer("why", "bob", "mended")["reasons"]))
     assert verb("dlq", "redrive", "--reason", "in the future").exit_code == 1  # the cause is not mended yet
     outcomes = answer("dlq", "redrive", "--reason", "in the future", "--restamp")

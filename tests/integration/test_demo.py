@@ -89,6 +89,7 @@ def test_the_same_file_replayed_twice_changes_nothing(shop: Path, tmp_path: Path
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.embedded_only
 def test_ctrl_c_ends_the_demo_and_leaves_no_process_behind(shop: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "streamrec", "demo", "--data", str(shop), "--seconds", "300", "--no-view", "--broker", KIND]
     with (tmp_path / "out").open("wb") as out:

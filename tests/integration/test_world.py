@@ -9,7 +9,7 @@ import pytest
 from streamrec.events.topics import CATALOG, CLICKS, STOCK
 from tests.integration.shop import Shop, await_until, now_ms
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.embedded_only]
 
 SIZE = 16
 SETTINGS = {"STREAMREC_RANKING__HIDE_CLICKED": "true", "STREAMREC_RANKING__EXPLORE_EVERY": "0"}
