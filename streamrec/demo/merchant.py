@@ -30,6 +30,8 @@ from streamrec.profiles import Profile
 #: Of the sold-out facts, restocks and prices, the share that is followed by a late or repeated fact.
 _STALE_STOCK, _STALE_RESTOCK, _STALE_PRICE = 0.3, 0.2, 0.3
 _MAX_VIOLATIONS: Final = 1000
+#: Items of a read that shows a whole list, its reserve included.
+_WHOLE: Final = 100
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ class Merchant:
         return [Restocked(item_id, holders, self._guarded_read)]
 
     def _guarded_read(self, user_id: str) -> list[str]:
-        return [item.id for item in self._shop.top(user_id, 50).items]
+        return [item.id for item in self._shop.top(user_id, _WHOLE).items]
 
     def _must_hold(self, item_id: str, holders: Sequence[str], ts: int) -> bool:
         """Tell whether a restocked item that did not come back should have.

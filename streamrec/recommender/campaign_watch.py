@@ -27,7 +27,9 @@ class Shift:
 
     #: Rows that nobody may see now, or that everybody may see again: as what sold out or is back.
     hidden: Rows
-    #: Rows that weigh less than before, lost a slot or are kept from a segment: lists that hold them are to be ranked again.
+    #: Rows that lost a slot or are kept from a segment: lists that hold them are wrong until they are ranked again.
+    withdrawn: Rows
+    #: Rows that weigh less than before: lists that hold them are to be ranked again, too.
     lowered: Rows
     #: Whether anything weighs more than before, won a slot or is shown to a segment again: it may belong into any list.
     raised: bool
@@ -78,7 +80,7 @@ class CampaignWatch:
         if len(self._book) and self._items.version != self._version and now_ms >= self._relook_ms:
             self._note_items(now_ms)
             hidden = self._hidden(now_ms)
-            return Shift(hidden, lowered=_NOBODY, raised=False) if len(hidden) else None
+            return Shift(hidden, withdrawn=_NOBODY, lowered=_NOBODY, raised=False) if len(hidden) else None
         return None
 
     def _compare(self, now_ms: int, since_ms: int) -> Shift:
@@ -86,16 +88,18 @@ class CampaignWatch:
         following = self._book.next_change_ms(now_ms)
         self._next_ms = _NEVER if following is None else following
         self._note_items(now_ms)
-        lowered, raised, hidden = [_NOBODY], False, self._hidden(now_ms)
+        withdrawn, lowered, raised, hidden = [_NOBODY], [_NOBODY], False, self._hidden(now_ms)
         from_all = self._book.effects(now_ms, self._items).excluded
         for number, kind in enumerate(_KINDS):
             effects = self._book.effects(now_ms, self._items, kind)
             seen = _Seen(effects.multiplier, effects.excluded & ~from_all, frozenset(effects.pins))
-            less, more = _difference(self._seen[number], seen, from_all)
+            lost, less, more = _difference(self._seen[number], seen, from_all)
+            withdrawn.append(lost)
             lowered.append(less)
             raised |= more
             self._seen[number] = seen
-        return Shift(hidden, np.unique(np.concatenate(lowered)), raised, self._factors(now_ms), since_ms)
+        gone, less = np.unique(np.concatenate(withdrawn)), np.unique(np.concatenate(lowered))
+        return Shift(hidden, gone, less, raised, self._factors(now_ms), since_ms)
 
     def _factors(self, now_ms: int) -> NDArray[np.float32] | None:
         now = self._book.effects(now_ms, self._items).multiplier
@@ -113,18 +117,19 @@ class CampaignWatch:
         return hidden
 
 
-def _difference(before: _Seen, now: _Seen, from_all: NDArray[np.bool_]) -> tuple[Rows, bool]:
-    """Return the rows that one kind of visitor should see less of, and whether there is anything to see more of.
+def _difference(before: _Seen, now: _Seen, from_all: NDArray[np.bool_]) -> tuple[Rows, Rows, bool]:
+    """Return the rows that one kind of visitor must not see as before, those to see less of, and whether any are to be seen more.
 
     What is kept ``from_all``, (n_items,) bool, leaves and enters their lists as what is sold out does.
     """
     multiplier = _grown(before.multiplier, len(now.multiplier), 1)
     excluded = _grown(before.excluded, len(now.excluded), 0)
     unpinned = np.array([pin.row for pin in before.pins - now.pins], np.int32)
-    less = np.flatnonzero((now.multiplier < multiplier) | (now.excluded & ~excluded)).astype(np.int32)
+    less = np.flatnonzero(now.multiplier < multiplier).astype(np.int32)
+    kept = np.flatnonzero(now.excluded & ~excluded).astype(np.int32)
     back = excluded & ~now.excluded & ~from_all
     more = (now.multiplier > multiplier).any() or back.any() or now.pins - before.pins
-    return np.union1d(less, unpinned).astype(np.int32), bool(more)
+    return np.union1d(kept, unpinned).astype(np.int32), less, bool(more)
 
 
 def _grown(column: NDArray[_T], n: int, empty: int) -> NDArray[_T]:

@@ -171,10 +171,12 @@ class Upkeep:
         return len(self._broken) > 0 or len(self._overlays) > 0 or self._adoption is not None
 
     def _shifted(self, shift: Shift) -> None:
+        # Whoever came last is the likeliest to look, and is ranked first.
         if shift.raised:
-            # Whoever came last is the likeliest to look, and is ranked first.
             self._dirty.mark(self._matrix.lines())
-        self._mark_lines(self._matrix.lines_holding(shift.lowered))
+        elif len(shift.lowered):
+            self._dirty.mark(self._matrix.latest(self._matrix.lines_holding(shift.lowered))[::-1])
+        self._mark_lines(self._matrix.lines_holding(shift.withdrawn))
         if shift.factors is not None:
             self._overlays.append(self._overlay(shift.factors, shift.since_ms))
         # Last, because it may fail, and nobody tells of this shift a second time.

@@ -44,7 +44,7 @@ class Scene:
 
 
 def _seen(shift: Shift) -> Seen:
-    return shift.hidden.tolist(), shift.lowered.tolist(), shift.raised
+    return shift.hidden.tolist(), sorted({*shift.withdrawn.tolist(), *shift.lowered.tolist()}), shift.raised
 
 
 def test_nothing_is_looked_at_before_a_moment_has_come() -> None:
@@ -76,6 +76,26 @@ def test_start_and_end_of_every_action_are_opposites(action: str, fields: dict[s
     scene.campaign("c", action, 1, 2, **fields)
     assert scene.look(10) == starting
     assert scene.look(20) == ending
+
+
+@pytest.mark.parametrize(
+    ("action", "fields", "ms", "withdrawn"),
+    [
+        ("boost", {}, 20, False),
+        ("bury", {}, 10, False),
+        ("pin", {"slots": (1, 3)}, 20, True),
+        ("exclude", {"segment": "buyers"}, 10, True),
+    ],
+)
+def test_what_must_go_is_told_apart_from_what_only_weighs_less(
+    action: str, fields: dict[str, Any], ms: int, withdrawn: bool
+) -> None:
+    scene = Scene()
+    scene.campaign("c", action, 1, 2, **fields)
+    shift = scene.watch.look(T0 + 10)
+    shift = shift if ms == 10 else scene.watch.look(T0 + ms)
+    assert shift is not None
+    assert (shift.withdrawn.tolist(), shift.lowered.tolist()) == (([1, 2], []) if withdrawn else ([], [1, 2]))
 
 
 def test_what_one_segment_wins_and_another_loses_does_not_cancel_out() -> None:
