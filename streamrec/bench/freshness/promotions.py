@@ -135,7 +135,8 @@ class Promotions:
         self._busy.add(item_id)
         _, start_ns, end_ns = self._publish(action, targets)
         look_s = (start_ns - time.monotonic_ns()) / 1e9 - _EARLY_MS / 1000
-        self._agenda.at(look_s, partial(self._must_not_show_yet, item_id, watched, shown=shown))
+        if shown:
+            self._agenda.at(look_s, partial(self._must_not_show_yet, item_id, watched, start_ns))
         for user in watched:
             for kind, wanted, from_ns in (
                 ("campaign_start_to_lists", shown, start_ns),
@@ -166,10 +167,13 @@ class Promotions:
     def _over(self) -> None:
         self._running = False
 
-    def _must_not_show_yet(self, item_id: str, watched: Sequence[str], *, shown: bool) -> None:
-        """Look before its start: a pin that shows then is as wrong as one that is late."""
+    def _must_not_show_yet(self, item_id: str, watched: Sequence[str], start_ns: int) -> None:
+        """Look before its start: a pin that shows then is as wrong as one that is late.
+
+        This thread itself may come late: what was read when the moment had come proves nothing.
+        """
         for user in watched:
-            if shown and item_id in self._read(user):
+            if item_id in self._read(user) and time.monotonic_ns() < start_ns:
                 self.early.append(Violation("campaign_early", item_id, keys.rec(user), 0.0))
 
 
