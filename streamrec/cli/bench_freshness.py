@@ -57,7 +57,11 @@ class Sizes(click.ParamType):
 @click.option("--data", type=click.Path(exists=True, path_type=Path), help="The folder of the data sets with real titles.")
 @click.option("--restart/--no-restart", default=True, show_default=True, help="Restart the recommender before the load.")
 @click.option("--sizes", type=Sizes(), help="Run each of these sizes instead, items as many as users: 10000,100000,1000000.")
-@click.option("--plots", type=click.Path(file_okay=False, path_type=Path), help="With --sizes: write table and plots here.")
+@click.option(
+    "--plots",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="With --sizes: write table and plots here, and go on where a run was cut off.",
+)
 @click.option("--rivals", is_flag=True, help="Measure other ways to the same answer, too.")
 @click.option("--seed", type=int, default=7, show_default=True)
 @click.option(

@@ -23,29 +23,46 @@ _FIXED: Final[_Curves] = {
     "Bytes in Redis": {"per visitor": ("bytes_per_visitor",), "per item": ("bytes_per_item",)},
 }
 Result = dict[str, Any]
+_REPORTS: Final = "freshness.json"
 
 
 def run_sizes(sizes: Sequence[int], options: FreshnessOptions, view: View, folder: Path | None) -> Result:
     """Run each size, items as many as visitors, and return ``sizes``: the reports by size; write table and plots into ``folder``.
 
-    What was measured is written after each size, so that a run that is cut off keeps what it has. Raises ConfigError where the
-    plots' library is missing, and what ``run`` raises.
+    What was measured is written after each size, and a size whose report is in the folder is not measured again: a run that was cut
+    off goes on where it was. Raises ConfigError where the plots' library is missing or the folder holds something else, and what
+    ``run`` raises.
     """
-    if folder is not None:
-        _pyplot()
-    reports: dict[int, Result] = {}
+    reports = {} if folder is None else _measured(folder)
     for size in sorted(set(sizes)):
-        view.say(f"size {size:,}")
-        reports[size] = run(replace(options, items=size, users=size), view)
+        if size in reports:
+            view.say(f"size {size:,} was measured before; remove {folder} to measure it again")
+        else:
+            view.say(f"size {size:,}")
+            reports[size] = run(replace(options, items=size, users=size), view)
+            reports = dict(sorted(reports.items()))
         if folder is not None:
             write_curves(reports, folder)
     return {"sizes": {str(size): found for size, found in reports.items()}}
 
 
+def _measured(folder: Path) -> dict[int, Result]:
+    """Return the reports in a folder by size, none where it has none."""
+    _pyplot()  # before anything is measured for an hour
+    path = folder / _REPORTS
+    if not path.exists():
+        return {}
+    try:
+        return {int(size): found for size, found in json.loads(path.read_bytes()).items()}
+    except (ValueError, AttributeError) as error:
+        msg = f"{path} holds no reports of this bench ({error}); remove it, or write the plots elsewhere"
+        raise ConfigError(msg) from error
+
+
 def write_curves(reports: Mapping[int, Result], folder: Path) -> list[Path]:
     """Write ``freshness.json``, ``freshness.md`` and one SVG per plot; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
-    named = {"freshness.json": json.dumps({str(size): found for size, found in reports.items()}, indent=2) + "\n"}
+    named = {_REPORTS: json.dumps({str(size): found for size, found in reports.items()}, indent=2) + "\n"}
     named["freshness.md"] = "\n".join(markdown(reports)) + "\n"
     for name, text in named.items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -62,6 +79,8 @@ def markdown(reports: Mapping[int, Result]) -> Iterator[str]:
             values = [_figure(found, where) for found in reports.values()]
             if any(value is not None for value in values):
                 yield f"| {title}: {name} | " + " | ".join("—" if value is None else f"{value:,.4g}" for value in values) + " |"
+    lengths = (f"{found['seconds']:,.0f}" for found in reports.values())
+    yield f"| Seconds of load | {' | '.join(lengths)} |"
     verdicts = (f"{found['violations']['count']:,} in {found['reads']:,} reads" for found in reports.values())
     yield f"| Violations | {' | '.join(verdicts)} |"
 

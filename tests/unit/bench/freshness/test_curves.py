@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from streamrec.bench.freshness.curves import markdown, write_curves
+from streamrec.bench.freshness import curves
+from streamrec.bench.freshness.curves import markdown, run_sizes, write_curves
+from streamrec.bench.freshness.options import FreshnessOptions
 from streamrec.bench.freshness.report import LATENCIES
 from streamrec.cli.app import root
+from streamrec.demo.view import PlainView, View
+from streamrec.errors import ConfigError
 
 
 def report(size: int) -> dict[str, Any]:
@@ -24,6 +28,7 @@ def report(size: int) -> dict[str, Any]:
         "read_p95_ms": 0.6,
         "read_p99_ms": 0.7,
         "reads_per_s": 900.0,
+        "seconds": 61.4,
         "reads": 5 * size,
         "violations": {"count": 0},
         "bytes_per_visitor": 4000,
@@ -40,6 +45,7 @@ def test_the_table_has_a_row_per_figure_and_a_column_per_size() -> None:
     assert "| Latency p99, ms: click → list | 2.5 | 50 |" in lines
     assert "| Memory, MiB: reader-1 | — | 60 |" in lines
     assert "| Recommender's start, s: from_topics, ready | 9 | 9 |" in lines
+    assert lines[-2] == "| Seconds of load | 61 | 61 |"
     assert lines[-1] == "| Violations | 0 in 5,000 reads | 0 in 100,000 reads |"
     assert not any("price → visible" in line for line in lines), "what was not measured has no row"
 
@@ -50,6 +56,25 @@ def test_table_plots_and_the_reports_themselves_are_written(tmp_path: Path) -> N
     assert {path.suffix for path in written} == {".json", ".md", ".svg"}
     assert all(path.stat().st_size > 100 for path in written)
     assert json.loads((tmp_path / "curves" / "freshness.json").read_text()) == {str(size): one for size, one in reports.items()}
+
+
+def test_sizes_whose_report_is_there_are_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def measured(options: FreshnessOptions, _: View) -> dict[str, Any]:
+        asked.append((options.items, options.users))
+        return report(options.items)
+
+    monkeypatch.setattr(curves, "run", measured)
+    view = PlainView(lambda _: None)
+    run_sizes([1000], FreshnessOptions(), view, tmp_path)
+    found = run_sizes([20_000, 1000], FreshnessOptions(), view, tmp_path)
+    assert asked == [(1000, 1000), (20_000, 20_000)]
+    assert found == {"sizes": {"1000": report(1000), "20000": report(20_000)}}
+    assert json.loads((tmp_path / "freshness.json").read_text()).keys() == {"1000", "20000"}
+    (tmp_path / "freshness.json").write_text("[]")
+    with pytest.raises(ConfigError, match="holds no reports of this bench"):
+        run_sizes([1000], FreshnessOptions(), view, tmp_path)
 
 
 @pytest.mark.parametrize(
