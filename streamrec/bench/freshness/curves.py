@@ -78,7 +78,7 @@ def markdown(reports: Mapping[int, Result]) -> Iterator[str]:
         for name, where in curves.items():
             values = [_figure(found, where) for found in reports.values()]
             if any(value is not None for value in values):
-                yield f"| {title}: {name} | " + " | ".join("—" if value is None else f"{value:,.4g}" for value in values) + " |"
+                yield f"| {title}: {name} | " + " | ".join(map(_told, values)) + " |"
     lengths = (f"{found['seconds']:,.0f}" for found in reports.values())
     yield f"| Seconds of load | {' | '.join(lengths)} |"
     verdicts = (f"{found['violations']['count']:,} in {found['reads']:,} reads" for found in reports.values())
@@ -113,6 +113,12 @@ def _figure(found: Mapping[str, Any], where: Sequence[str]) -> float | None:
     for name in where:
         value = value.get(name) if isinstance(value, Mapping) else None
     return value if isinstance(value, int | float) else None
+
+
+def _told(value: float | None) -> str:
+    if value is None:
+        return "—"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _plot(title: str, curves: Mapping[str, tuple[str, ...]], reports: Mapping[int, Result], folder: Path) -> Path:
