@@ -26,6 +26,7 @@ from streamrec.lists.packing import ListItem, RankedList
 from streamrec.lists.redis_visitors import RedisVisitorStore
 from streamrec.lists.visitors import VisitorUpdate
 from streamrec.local import LocalRedis
+from streamrec.local.ports import HOST, free_port
 from streamrec.profiles import Profile
 
 pytestmark = [pytest.mark.integration, pytest.mark.embedded_only]
@@ -47,11 +48,13 @@ def _is_formed(server: LocalRedis) -> bool:
 
 @pytest.fixture(scope="module")
 def settings() -> Iterator[RedisSettings]:
-    arguments = ["--cluster-enabled", "yes"]
-    with LocalRedis(arguments=arguments) as first, LocalRedis(arguments=arguments) as second:
+    # By default the servers would talk to each other on their ports plus 10,000, which somebody else may hold.
+    buses = [free_port(), free_port()]
+    servers = [LocalRedis(arguments=["--cluster-enabled", "yes", "--cluster-port", str(bus)]) for bus in buses]
+    with servers[0] as first, servers[1] as second:
         _ask(first, "CLUSTER", "ADDSLOTSRANGE", 0, 8191)
         _ask(second, "CLUSTER", "ADDSLOTSRANGE", 8192, 16383)
-        _ask(first, "CLUSTER", "MEET", "127.0.0.1", second.port)
+        _ask(first, "CLUSTER", "MEET", HOST, second.port, buses[1])
         deadline = time.monotonic() + _FORMING_S
         while not (_is_formed(first) and _is_formed(second)):
             assert time.monotonic() < deadline, "the two servers formed no cluster"
