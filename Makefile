@@ -14,8 +14,10 @@ PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-che
 DEMO_ARGS ?=
 LOCAL_ARGS ?=
 PYTEST_ARGS ?=
-# Tests of failures mostly wait. A file stays in one process, because its tests share a broker.
+# A file stays in one process, because its tests share a broker.
 SIDE_BY_SIDE ?= -n 2 --dist loadfile
+# Tests of failures mostly wait.
+WAITING_SIDE_BY_SIDE ?= -n 3 --dist loadfile
 # Set where a skipped test must be a failure.
 CI ?=
 export PYTHONUNBUFFERED := 1
@@ -65,7 +67,7 @@ test: check  ## Run the linters and every test that needs nothing from outside; 
 
 test-kafka: $(VENV)/.dev  ## Run everything that talks to a broker on a real Apache Kafka; needs Java and Maven
 	STREAMREC_REQUIRE_ALL=$(CI) STREAMREC_TEST_BROKER=apache \
-	  $(BIN)/pytest $(SIDE_BY_SIDE) -m "integration and not embedded_only" tests/workers tests/integration tests/delivery $(PYTEST_ARGS)
+	  $(BIN)/pytest $(WAITING_SIDE_BY_SIDE) -m "integration and not embedded_only" tests/workers tests/integration tests/delivery $(PYTEST_ARGS)
 
 test-data: $(VENV)/.dev  ## Run the tests that read real data sets in ../shared/data
 	@if [[ ! -d ../shared/data ]]; then echo "../shared/data is not there; put the data sets beside the repository" >&2; exit 1; fi

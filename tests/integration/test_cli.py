@@ -82,11 +82,12 @@ def test_a_merchant_and_a_visitor_by_the_command_line(running: LocalStack) -> No
         return {item["id"] for item in answer(*arguments)["items"]}
 
     publish("item", "pot-1", "--title", "Espresso pot", "--category", "pots", "--brand", "A & B", "--price", "20")
+    until(lambda: "pot-1" in found("search", "espresso", "--price-max", "20"))
     until(lambda: found("search", "espresso", "--category", "pots", "--brand", "A & B") == {"pot-1"})
     assert found("search", "espresso cup", "-n", "3") <= {f"cup-{number}" for number in range(1, 6)}
     assert found("similar", "cup-1", "--price-min", "20") == {"pot-1"}
     publish("price", "pot-1", "30")
-    until(lambda: found("search", "espresso", "--price-max", "20") == set())
+    until(lambda: "pot-1" not in found("search", "espresso", "--price-max", "20"))  # what other tests left may be as cheap
     refused = verb("search", "espresso", "--price-min", "9", "--price-max", "1")
     assert (refused.exit_code, "exchange them" in refused.stderr) == (2, True)
     publish("item", "pot-1", "--remove")
