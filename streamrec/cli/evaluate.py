@@ -1,0 +1,79 @@
+"""``streamrec evaluate``: how good the lists are, on real streams."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from streamrec.cli.output import emit, json_option, progress, table
+from streamrec.cli.parts import Parts, pass_parts
+
+
+@click.command()
+@click.option(
+    "--data",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="PATH",
+    help="A data set, or a folder of several; without it The Complete Journey.",
+)
+@click.option("--stream", "streams", multiple=True, help="Only this stream; may be repeated.")
+@click.option("--method", "methods", multiple=True, help="Only this method; may be repeated. Default: all.")
+@click.option("--limit", type=click.IntRange(0), default=0, show_default=True, help="Events of each stream; 0: all.")
+@click.option(
+    "--sample",
+    type=click.IntRange(0),
+    default=5000,
+    show_default=True,
+    help="Interactions that lists are asked for, drawn evenly; 0: all. All are learnt.",
+)
+@click.option(
+    "--warm-up",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.2,
+    show_default=True,
+    help="First share of the interactions, only learnt.",
+)
+@click.option("--seed", type=int, default=7, show_default=True, help="Of the sample and the confidence intervals.")
+@click.option(
+    "--refits", type=click.IntRange(1), default=30, show_default=True, help="Fits of ALS and BPR over a stream; one a day at most."
+)
+@click.option(
+    "--session-days", type=click.FloatRange(0), default=0.0, help="Also train on all but so many last days and test on those."
+)
+@click.option("--ablation", is_flag=True, help="Also measure our ranking without each of its parts.")
+@json_option
+@pass_parts
+def evaluate(parts: Parts, as_json: bool, **choices: Any) -> None:
+    """Measure the lists on real streams, beside other methods.
+
+    Each stream is replayed in event-time order through the code that workers run: for each next interaction first every method
+    ranks, then it learns. Figures are of all next interactions, and of those with items that are new to the visitor.
+    """
+    from streamrec.evaluate import Options, run
+    from streamrec.evaluate.methods import METHODS
+    from streamrec.evaluate.tables import COLUMNS, rows
+
+    unknown = sorted(set(choices["methods"]) - set(METHODS))
+    if unknown:
+        msg = f"{', '.join(unknown)} is no method; choose from {', '.join(METHODS)}"
+        raise click.BadParameter(msg, param_hint="--method")
+    with progress() as bar:
+        tasks: dict[str, Any] = {}
+
+        def say(what: str, steps: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total or None, note="")
+            bar.advance(tasks[what], steps)
+
+        result = run(Options(**choices), parts.settings, say)
+    if as_json:
+        emit(result)
+        return
+    for kind in ("streams", "sessions", "ablation"):
+        for name, methods in result[kind].items():
+            table(COLUMNS, rows(methods), title=f"{kind}: {name}")
+    for name, missing in result["missing"].items():
+        for method, why in missing.items():
+            click.echo(f"{name}: {method} was left out: {why}")

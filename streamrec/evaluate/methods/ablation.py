@@ -1,0 +1,18 @@
+"""The parts of our ranking, each switched off by the settings that exist for it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+#: Part → the settings that take it away.
+PARTS: Final[dict[str, dict[str, Any]]] = {
+    "content": {"weight_content": 0.0},
+    "together": {"weight_together": 0.0},
+    "trending": {"weight_trending": 0.0},
+    "newness": {"weight_new": 0.0},
+    "exploration": {"explore_every": 0},
+    "discount": {"weight_discount": 0.0},
+    "interests": {"max_interests": 1},
+    "earlier_items": {"seeds": 1},
+    "diversity": {"max_per_category": 10_000, "max_per_brand": 10_000},
+}

@@ -1,0 +1,147 @@
+"""Our own method: the code that workers run, in one process and with stores in memory.
+
+Profiles, the aggregator, the replica of its records, catalogue, index and ranker are the library's own; only Kafka between them and
+Redis behind them are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from typing import Any, Final
+
+from streamrec.candidates import CovisitationAggregator, activities
+from streamrec.catalogue.store import Fact
+from streamrec.config import RankingSettings, Settings
+from streamrec.embedding import Embedder, HashingEncoder
+from streamrec.evaluate.footprint import footprint
+from streamrec.evaluate.streams import Step
+from streamrec.evaluate.texts import StreamTexts
+from streamrec.events import Campaign, CatalogItem, Event
+from streamrec.events.topics import CAMPAIGNS, CATALOG
+from streamrec.lists.visitors import MemoryVisitorStore, VisitorUpdate
+from streamrec.profiles import Profile, apply
+from streamrec.ranking import Ranker
+from streamrec.recommender import Knowledge
+
+#: What a list may repeat, and what it may not: hiding belongs to the placement, so both are asked of every method.
+SHOWING: Final[dict[str, Any]] = {"hide_clicked": False, "hide_in_cart": False, "hide_bought_days": 0.0}
+HIDING: Final[dict[str, Any]] = {"hide_clicked": True, "hide_in_cart": True, "hide_bought_days": 36_500.0}
+
+
+class Shop:
+    """What aggregator and recommender know after the steps so far; rankers of any settings may read it.
+
+    The aggregator's records are made when a list is asked for, for all items that changed since: a record depends on the set of
+    messages alone, so this gives the lists that publishing each record at once would give.
+    """
+
+    def __init__(self, settings: Settings, texts: StreamTexts | None) -> None:
+        self.settings = settings
+        encoder = texts or HashingEncoder(8)
+        self._shared = (texts, encoder)
+        self.knowledge = Knowledge.build(settings, encoder.dim, encoder.digest, lambda queries: encoder.encode(queries, query=True))
+        self._embedder = Embedder(encoder) if texts else None
+        self._aggregator = CovisitationAggregator(
+            popularity_half_life_s=settings.ranking.trending_half_life_s,
+            together_half_life_s=settings.ranking.together_half_life_s,
+        )
+        self._store = MemoryVisitorStore(settings.lists.max_visitors)
+        self._unsent: dict[str, None] = {}
+        self._orders = 0
+        self._last: Step | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of profiles, aggregator, replicas and index; the encoder is everybody's."""
+        index = self.knowledge.index
+        return footprint(self, without=(*self._shared, self._shared, index)) + index.nbytes
+
+    def learn(self, step: Step, *, frozen: bool = False) -> None:
+        """Take a step once, however many rankers pass it on; ``frozen`` keeps what visitors do from the aggregator."""
+        if step is self._last:
+            return
+        self._last = step
+        if step.session < 0:
+            self._take_fact(step)
+        else:
+            self._take_event(step.visitor, step.record.value, frozen=frozen)  # type: ignore[arg-type] - a visitor's record
+
+    def _take_fact(self, step: Step) -> None:
+        _, topic, key, value = step.record
+        self._orders += 1
+        if topic == CAMPAIGNS:
+            self.knowledge.take_campaigns([(key, value if isinstance(value, Campaign) else None, self._orders)])
+            return
+        self.knowledge.take_facts([Fact(topic, key, value, self._orders)])
+        if topic == CATALOG and self._embedder is not None:
+            self.knowledge.take_vectors(self._embedder.update([(key, value if isinstance(value, CatalogItem) else None)]))
+
+    def _take_event(self, visitor: str, event: Event, *, frozen: bool) -> None:
+        profile = self.profile(visitor)
+        if not apply(profile, event, self.settings.profiles):
+            return
+        self._store.commit([VisitorUpdate(visitor, profile)])
+        if not frozen:
+            self._unsent.update(dict.fromkeys(self._aggregator.update(activities(visitor, profile, event))))
+
+    def settle(self) -> None:
+        """Publish the aggregator's records of all items that changed."""
+        if self._unsent:
+            self.knowledge.take_neighbours([(item_id, self._aggregator.record(item_id)) for item_id in self._unsent])
+            self._unsent.clear()
+
+    def profile(self, visitor: str) -> Profile:
+        """Return what is known of a visitor."""
+        [profile] = self._store.load([visitor])
+        return profile
+
+    def ranker(self, ranking: RankingSettings) -> Ranker:
+        """Return a ranker of other settings over the same state."""
+        known = self.knowledge
+        encode = self._shared[1].encode
+        return Ranker(
+            known.items,
+            known.index,
+            known.neighbours,
+            known.campaigns,
+            ranking,
+            lambda queries: encode(queries, query=True),
+            profiles=self.settings.profiles,
+            can_encode=lambda: known.understands_text,
+        )
+
+
+class Streamrec:
+    """Our ranking with some settings; asked to exclude what the visitor met, it ranks as a placement that hides it."""
+
+    fitted_ms: int | None = None
+
+    def __init__(self, shop: Shop, **changes: Any) -> None:
+        ranking = shop.settings.ranking
+        self._shop = shop
+        self._showing = shop.ranker(ranking.model_copy(update=changes | SHOWING))
+        self._hiding = shop.ranker(ranking.model_copy(update=changes | HIDING))
+        self._size = ranking.list_size + shop.settings.lists.reserve
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the shop's state."""
+        return self._shop.nbytes
+
+    def learn(self, step: Step) -> None:
+        """Take a step into profiles, catalogue, index and aggregator."""
+        self._shop.learn(step)
+
+    def remember(self, step: Step) -> None:
+        """Take a step into the profile, facts into the catalogue; the aggregator is told nothing."""
+        self._shop.learn(step, frozen=True)
+
+    def settle(self) -> None:
+        """Publish the aggregator's records."""
+        self._shop.settle()
+
+    def recommend(self, visitor: str, now_ms: int, k: int, exclude: Set[str] = frozenset()) -> list[str]:
+        """Return the first ``k`` of what a worker would rank, less what profiles, which are bounded, no longer know of ``exclude``."""
+        ranker = self._hiding if exclude else self._showing
+        [ranking] = ranker.rank([self._shop.profile(visitor)], now_ms, k=max(self._size, k))
+        return [item_id for item_id in ranking.ids(ranker.items) if item_id not in exclude][:k]

@@ -1,0 +1,156 @@
+"""Streams × methods × protocols: reads, replays and puts the figures together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from streamrec.config import Settings
+from streamrec.embedding import Encoder, HashingEncoder, load_encoder
+from streamrec.errors import ModelError
+from streamrec.evaluate.methods import METHODS, OURS, Method, Parts, ablations, build
+from streamrec.evaluate.replay import Plan, Replay, sampled
+from streamrec.evaluate.sessions import last_days
+from streamrec.evaluate.streams import Stream, open_streams, read_stream
+from streamrec.evaluate.texts import StreamTexts
+
+_DAY_MS: Final = 86_400_000
+
+#: Hears what is being done, and of how many steps how many went by since the last time.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured, and of how much."""
+
+    data: Path | None = None
+    #: Names of streams and methods; empty: all.
+    streams: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    #: Visitors' events that are replayed of each stream; 0: all.
+    limit: int = 0
+    #: Interactions that lists are asked for; 0: all. All are learnt.
+    sample: int = 5000
+    #: The first share of the interactions is learnt and not asked about.
+    warm_up: float = 0.2
+    seed: int = 7
+    #: Fits over a whole stream of the methods that are fitted on a schedule, though not more than one a day.
+    refits: int = 30
+    #: Days at the end of the stream of the session protocol; 0: it is left out.
+    session_days: float = 0.0
+    ablation: bool = False
+
+
+def run(options: Options, settings: Settings | None = None, progress: Progress = lambda *_: None) -> dict[str, Any]:
+    """Return the figures as ``streamrec evaluate --json`` prints them.
+
+    Raises DataError where the data hold no stream, or none of a name.
+    """
+    settings = settings or Settings.load()
+    result: dict[str, Any] = {
+        "streams": {},
+        "sessions": {},
+        "ablation": {},
+        "missing": {},
+        "data": {},
+        "how": {
+            "limit": options.limit,
+            "sample": options.sample,
+            "warm_up": options.warm_up,
+            "seed": options.seed,
+            "session_days": options.session_days,
+        },
+    }
+    encoder: Encoder | None = None
+    for data in open_streams(options.data, options.streams):
+        progress(f"{data.name}: reading", 0, 0)
+        stream = read_stream(data, options.limit)
+        if stream.has_text:
+            progress(f"{data.name}: embedding titles", 0, 0)
+            encoder = encoder or _encoder(settings)
+        texts = StreamTexts(encoder, stream) if encoder and stream.has_text else None
+        _Evaluation(options, settings, stream, texts, result, progress).run()
+    return result
+
+
+def _encoder(settings: Settings) -> Encoder:
+    """Return the configured encoder; words alone speak for an item where its model is not installed."""
+    try:
+        return load_encoder(settings.model)
+    except ModelError:
+        return HashingEncoder(256)
+
+
+class _Evaluation:
+    """One stream's part of the result."""
+
+    def __init__(
+        self,
+        options: Options,
+        settings: Settings,
+        stream: Stream,
+        texts: StreamTexts | None,
+        result: dict[str, Any],
+        progress: Progress,
+    ) -> None:
+        self._options = options
+        self._stream = stream
+        self._texts = texts
+        self._result = result
+        self._progress = progress
+        span_s = (stream.steps[-1].at_ms - stream.steps[0].at_ms) / 1000 if stream.steps else 0.0
+        self._parts = Parts(settings, stream, texts, max(86_400.0, span_s / max(options.refits, 1)))
+
+    def run(self) -> None:
+        """Measure by every protocol that is asked for."""
+        options, stream, name = self._options, self._stream, self._stream.name
+        online = sampled(stream, sample=options.sample, warm_up=options.warm_up, seed=options.seed)
+        methods, missing = build(options.methods or tuple(METHODS), self._parts)
+        self._measure("streams", stream, methods, online)
+        self._result["missing"][name] = missing
+        if options.session_days:
+            apart, plan = last_days(stream, options.session_days, sample=options.sample, seed=options.seed)
+            methods, _ = build(options.methods or tuple(METHODS), self._parts)
+            self._measure("sessions", apart, methods, plan)
+        if options.ablation:
+            self._measure("ablation", stream, ablations(self._parts), online)
+        self._result["data"][name] = self._about(online)
+
+    def _about(self, plan: Plan) -> dict[str, Any]:
+        stream = self._stream
+        interactions = sum(stream.interactions.values())
+        return {
+            "description": stream.description,
+            "events": sum(step.session >= 0 for step in stream.steps),
+            "interactions": interactions,
+            "asked": int(plan.asked.sum()),
+            "asked_share": round(float(plan.asked.sum()) / max(interactions, 1), 4),
+            "items": len(stream.interactions),
+            "longtail_items": len(stream.interactions) - len(stream.head),
+            "sessions": len(stream.sessions),
+            "encoder": self._texts.name if self._texts else None,
+            "refit_days": round(self._parts.refit_s * 1000 / _DAY_MS, 2),
+            "notes": stream.notes,
+        }
+
+    def _measure(self, kind: str, stream: Stream, methods: Mapping[str, Method], plan: Plan) -> None:
+        replay = Replay(stream, self._texts, methods)
+        total = len(stream.steps)
+        self._progress(f"{stream.name}: {kind}", 0, total)
+        replay.run(plan, lambda steps: self._progress(f"{stream.name}: {kind}", steps, total))
+        interactions = max(sum(stream.interactions.values()), 1)
+        costs = {
+            name: {"learn_ms": round(1e3 * replay.learning[name] / interactions, 4), "bytes": method.nbytes}
+            for name, method in methods.items()
+        }
+        for protocol, tally in replay.tallies.items():
+            found = {name: tally.figures(name, seed=self._options.seed) for name in methods}
+            for name, figures in found.items():
+                if figures:
+                    figures.update(costs[name])
+                    if name != OURS and OURS in methods:
+                        figures["lead_over_streamrec"] = tally.lead(name, OURS, seed=self._options.seed)
+            self._result[kind][stream.name + protocol] = {name: figures for name, figures in found.items() if figures}
