@@ -45,7 +45,7 @@ from streamrec.cli.parts import Parts, pass_parts
 @click.option("--ablation", is_flag=True, help="Also measure our ranking without each of its parts.")
 @json_option
 @pass_parts
-def evaluate(parts: Parts, as_json: bool, **choices: Any) -> None:
+def evaluate(parts: Parts, /, as_json: bool, **choices: Any) -> None:
     """Measure the lists on real streams, beside other methods.
 
     Each stream is replayed in event-time order through the code that workers run: for each next interaction first every method

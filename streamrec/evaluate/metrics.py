@@ -54,7 +54,7 @@ def recall(listed: Sequence[str], wanted: Set[str], k: int) -> float:
     >>> recall(["a", "b", "c"], {"a", "c", "x", "y"}, 2)
     0.25
     """
-    return len(wanted.intersection(listed[:k])) / len(wanted) if wanted else 0.0
+    return sum(item_id in wanted for item_id in listed[:k]) / len(wanted) if wanted else 0.0
 
 
 def share_in(listed: Collection[str], group: Set[str]) -> float:

@@ -38,9 +38,9 @@ class Plan:
 
 
 def sampled(stream: Stream, *, sample: int, warm_up: float, seed: int) -> Plan:
-    """Ask about at most ``sample`` (0: all) of the steps with interactions, drawn evenly, after the first ``warm_up`` share of them.
+    """Ask about at most ``sample`` (0: all) of the steps with interactions, drawn evenly.
 
-    Everything is learnt, asked about or not.
+    The first ``warm_up`` share of them is left out. Everything is learnt, asked about or not.
     """
     steps = np.flatnonzero([bool(step.items) for step in stream.steps])
     steps = steps[int(warm_up * len(steps)) :]

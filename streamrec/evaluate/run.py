@@ -72,7 +72,9 @@ def run(options: Options, settings: Settings | None = None, progress: Progress =
             progress(f"{data.name}: embedding titles", 0, 0)
             encoder = encoder or _encoder(settings)
         texts = StreamTexts(encoder, stream) if encoder and stream.has_text else None
-        _Evaluation(options, settings, stream, texts, result, progress).run()
+        span_s = (stream.steps[-1].at_ms - stream.steps[0].at_ms) / 1000 if stream.steps else 0.0
+        parts = Parts(settings, stream, texts, max(86_400.0, span_s / options.refits))
+        _Evaluation(options, parts, result, progress).run()
     return result
 
 
@@ -90,19 +92,15 @@ class _Evaluation:
     def __init__(
         self,
         options: Options,
-        settings: Settings,
-        stream: Stream,
-        texts: StreamTexts | None,
+        parts: Parts,
         result: dict[str, Any],
         progress: Progress,
     ) -> None:
         self._options = options
-        self._stream = stream
-        self._texts = texts
+        self._parts = parts
+        self._stream, self._texts = parts.stream, parts.texts
         self._result = result
         self._progress = progress
-        span_s = (stream.steps[-1].at_ms - stream.steps[0].at_ms) / 1000 if stream.steps else 0.0
-        self._parts = Parts(settings, stream, texts, max(86_400.0, span_s / max(options.refits, 1)))
 
     def run(self) -> None:
         """Measure by every protocol that is asked for."""

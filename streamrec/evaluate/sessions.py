@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from streamrec.evaluate.replay import Plan
-from streamrec.evaluate.streams import Stream
+from streamrec.evaluate.streams import Step, Stream
 
 _DAY_MS: Final = 86_400_000
 
@@ -27,7 +27,8 @@ def last_days(stream: Stream, days: float, *, sample: int = 0, seed: int = 7) ->
         if step.session >= 0:
             first_ms.setdefault(step.session, step.at_ms)
     since_ms = max((step.at_ms for step in stream.steps if step.session >= 0), default=0) - int(days * _DAY_MS)
-    train, test = [], []
+    train: list[Step] = []
+    test: list[Step] = []
     for step in stream.steps:
         begun_ms = first_ms[step.session] if step.session >= 0 else step.at_ms
         (train if begun_ms <= since_ms else test).append(step)

@@ -67,7 +67,7 @@ class Stream:
 
     @cached_property
     def head(self) -> frozenset[str]:
-        """The ``HEAD_SHARE`` of the items that are met most, of equal ones those with the lower id; the others are the long tail."""
+        """The ``HEAD_SHARE`` of the items that are met most, of equals those with the lower id; the others are the long tail."""
         ordered = sorted(self.interactions.items(), key=lambda pair: (-pair[1], pair[0]))
         return frozenset(item_id for item_id, _ in ordered[: ceil(HEAD_SHARE * len(ordered))])
 

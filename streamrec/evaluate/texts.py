@@ -30,5 +30,5 @@ class StreamTexts:
 
     def vector(self, item: CatalogItem) -> NDArray[np.float32]:
         """Return the (dim,) float32 vector of an item's text."""
-        [row] = self.encode([item_text(item)])
-        return row
+        vector: NDArray[np.float32] = self.encode([item_text(item)])[0]
+        return vector

@@ -61,14 +61,16 @@ class _Refitted(Baseline):
 
     def _refit(self) -> None:
         from scipy.sparse import csr_matrix  # noqa: PLC0415 - the bench extra, imported by whoever measures
+        from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
         if not self._rows:
             return
         self._known, self._fitted = (len(self.items), len(self._visitors)), len(self._rows)
         ones = np.ones(len(self._rows), np.float32)
         met = csr_matrix((ones, (self._users, self._rows)), shape=self._known[::-1])
-        self._model = self._built()
-        self._model.fit(met, show_progress=False)
+        with threadpool_limits(1, "blas"):  # beside implicit's own threads those of BLAS make a fit ten times as long
+            self._model = self._built()
+            self._model.fit(met, show_progress=False)
 
     @abstractmethod
     def _built(self) -> Any:
@@ -93,7 +95,14 @@ class Als(_Refitted):
     """Implicit ALS (Hu, Koren and Volinsky, ICDM 2008); a visitor's factors are solved from the history at the time of asking."""
 
     def __init__(
-        self, refit_s: float, *, factors: int = 64, regularization: float = 0.05, alpha: float = 10.0, iterations: int = 15, seed: int = 7
+        self,
+        refit_s: float,
+        *,
+        factors: int = 64,
+        regularization: float = 0.05,
+        alpha: float = 10.0,
+        iterations: int = 15,
+        seed: int = 7,
     ) -> None:
         super().__init__(refit_s, factors=factors, seed=seed)
         self._options = {"regularization": regularization, "alpha": alpha, "iterations": iterations}
@@ -118,7 +127,14 @@ class Bpr(_Refitted):
     """
 
     def __init__(
-        self, refit_s: float, *, factors: int = 64, learning_rate: float = 0.05, regularization: float = 0.01, iterations: int = 50, seed: int = 7
+        self,
+        refit_s: float,
+        *,
+        factors: int = 64,
+        learning_rate: float = 0.05,
+        regularization: float = 0.01,
+        iterations: int = 50,
+        seed: int = 7,
     ) -> None:
         super().__init__(refit_s, factors=factors, seed=seed)
         self._options = {"learning_rate": learning_rate, "regularization": regularization, "iterations": iterations}

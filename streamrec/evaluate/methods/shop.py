@@ -7,7 +7,7 @@ Redis behind them are left out.
 from __future__ import annotations
 
 from collections.abc import Set
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from streamrec.candidates import CovisitationAggregator, activities
 from streamrec.catalogue.store import Fact
@@ -64,7 +64,7 @@ class Shop:
         if step.session < 0:
             self._take_fact(step)
         else:
-            self._take_event(step.visitor, step.record.value, frozen=frozen)  # type: ignore[arg-type] - a visitor's record
+            self._take_event(step.visitor, cast("Event", step.record.value), frozen=frozen)
 
     def _take_fact(self, step: Step) -> None:
         _, topic, key, value = step.record
@@ -141,7 +141,7 @@ class Streamrec:
         self._shop.settle()
 
     def recommend(self, visitor: str, now_ms: int, k: int, exclude: Set[str] = frozenset()) -> list[str]:
-        """Return the first ``k`` of what a worker would rank, less what profiles, which are bounded, no longer know of ``exclude``."""
+        """Return the first ``k`` of what a worker would rank, less what a profile, which is bounded, forgot of ``exclude``."""
         ranker = self._hiding if exclude else self._showing
         [ranking] = ranker.rank([self._shop.profile(visitor)], now_ms, k=max(self._size, k))
         return [item_id for item_id in ranking.ids(ranker.items) if item_id not in exclude][:k]
