@@ -119,7 +119,7 @@ def read_stream(data: DataSet, limit: int = 0) -> Stream:
     """Read a data set's first ``limit`` events of visitors (0: all) and the facts among them."""
     own = isinstance(data, _OWN_CATALOGUE)
     records = _with_catalogue(data) if own else _known_when_met(data)
-    return Stream(data.name, data.description, list(_steps(records, limit)), not isinstance(data, Yoochoose), data.notes())
+    return Stream(data.name, data.description, list(as_steps(records, limit)), not isinstance(data, Yoochoose), data.notes())
 
 
 def _with_catalogue(data: DataSet) -> Iterator[Record]:
@@ -163,7 +163,8 @@ class _Session:
     items: set[str] = field(default_factory=set)
 
 
-def _steps(records: Iterable[Record], limit: int) -> Iterator[Step]:
+def as_steps(records: Iterable[Record], limit: int = 0) -> Iterator[Step]:
+    """Yield the records with their interactions and sessions, up to ``limit`` events of visitors (0: all)."""
     open_sessions: dict[str, _Session] = {}
     events = numbers = 0
     for record in records:

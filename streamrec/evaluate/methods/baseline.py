@@ -53,7 +53,7 @@ class DecayedCounts:
 
     def add(self, row: int, at_ms: int) -> None:
         """Count one of ``row``. What is newer counts more instead of all the older counting less; only ratios are ever read."""
-        if row >= len(self._counts):
+        while row >= len(self._counts):
             self._counts = np.concatenate([self._counts, np.zeros(len(self._counts))])
         exponent = (at_ms - self._start_ms) / self._half_life_ms
         if exponent > 500:  # a float64 ends at 2 ** 1023
