@@ -23,6 +23,8 @@ from streamrec.events import CatalogItem
 #: All targets, and only those that are new to the visitor, from lists without what the visitor met.
 ALL: Final = ""
 NEW: Final = ":new"
+#: First interactions of visitors are a segment of their own and say the same for all who know nothing yet: fewer will do.
+_ONE_FIRST_IN: Final = 5
 #: Steps between two signs of progress.
 _TICK: Final = 200
 
@@ -38,16 +40,23 @@ class Plan:
 
 
 def sampled(stream: Stream, *, sample: int, warm_up: float, seed: int) -> Plan:
-    """Ask about at most ``sample`` (0: all) of the steps with interactions, drawn evenly.
+    """Ask about at most ``sample`` (0: all) of the next interactions, drawn evenly, and a fifth as many first ones of visitors.
 
-    The first ``warm_up`` share of them is left out. Everything is learnt, asked about or not.
+    The first ``warm_up`` share of all interactions is left out. Everything is learnt, asked about or not.
     """
-    steps = np.flatnonzero([bool(step.items) for step in stream.steps])
-    steps = steps[int(warm_up * len(steps)) :]
-    if sample and sample < len(steps):
-        steps = np.random.default_rng(seed).choice(steps, sample, replace=False)
+    known: set[str] = set()
+    first: list[int] = []
+    later: list[int] = []
+    for number, step in enumerate(stream.steps):
+        if step.items:
+            (later if step.visitor in known else first).append(number)
+            known.add(step.visitor)
+    since = sorted(first + later)[int(warm_up * (len(first) + len(later))) :]
+    rng = np.random.default_rng(seed)
     asked = np.zeros(len(stream.steps), np.bool_)
-    asked[steps] = True
+    for numbers, most in ((later, sample), (first, -(-sample // _ONE_FIRST_IN))):
+        chosen = np.array([number for number in numbers if since and number >= since[0]], np.intp)
+        asked[rng.choice(chosen, most, replace=False) if sample and most < len(chosen) else chosen] = True
     return Plan(asked, len(stream.steps))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from streamrec.config import Settings
@@ -107,14 +108,13 @@ class _Evaluation:
         options, stream, name = self._options, self._stream, self._stream.name
         online = sampled(stream, sample=options.sample, warm_up=options.warm_up, seed=options.seed)
         methods, missing = build(options.methods or tuple(METHODS), self._parts)
-        self._measure("streams", stream, methods, online)
+        variants = ablations(methods[OURS]) if options.ablation and OURS in methods else {}
+        self._measure("streams", stream, methods, online, variants)
         self._result["missing"][name] = missing
         if options.session_days:
             apart, plan = last_days(stream, options.session_days, sample=options.sample, seed=options.seed)
             methods, _ = build(options.methods or tuple(METHODS), self._parts)
             self._measure("sessions", apart, methods, plan)
-        if options.ablation:
-            self._measure("ablation", stream, ablations(self._parts), online)
         self._result["data"][name] = self._about(online)
 
     def _about(self, plan: Plan) -> dict[str, Any]:
@@ -134,7 +134,15 @@ class _Evaluation:
             "notes": stream.notes,
         }
 
-    def _measure(self, kind: str, stream: Stream, methods: Mapping[str, Method], plan: Plan) -> None:
+    def _measure(
+        self,
+        kind: str,
+        stream: Stream,
+        own: Mapping[str, Method],
+        plan: Plan,
+        variants: Mapping[str, Method] = MappingProxyType({}),
+    ) -> None:
+        methods = {**own, **variants}
         replay = Replay(stream, self._texts, methods)
         total = len(stream.steps)
         self._progress(f"{stream.name}: {kind}", 0, total)
@@ -151,4 +159,8 @@ class _Evaluation:
                     figures.update(costs[name])
                     if name != OURS and OURS in methods:
                         figures["lead_over_streamrec"] = tally.lead(name, OURS, seed=self._options.seed)
-            self._result[kind][stream.name + protocol] = {name: figures for name, figures in found.items() if figures}
+            measured = {name: figures for name, figures in found.items() if figures}
+            self._result[kind][stream.name + protocol] = {name: measured[name] for name in own if name in measured}
+            if variants:
+                parts = {name: measured[name] for name in (OURS, *variants) if name in measured}
+                self._result["ablation"][stream.name + protocol] = parts

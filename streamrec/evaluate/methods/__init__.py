@@ -70,8 +70,11 @@ def build(names: tuple[str, ...], parts: Parts) -> tuple[dict[str, Method], dict
     )
 
 
-def ablations(parts: Parts) -> dict[str, Method]:
-    """Return our ranking whole, and without each of its parts; all read one state."""
-    shop = Shop(parts.settings, parts.texts)
-    whole: dict[str, Method] = {OURS: Streamrec(shop)}
-    return whole | {f"without {part}": Streamrec(shop, **changes) for part, changes in PARTS.items()}
+def ablations(whole: Method) -> dict[str, Method]:
+    """Return our ranking without each of its parts; all read the state of ``whole``, so they cost lists and no learning.
+
+    Nothing where ``whole`` is not ours.
+    """
+    if not isinstance(whole, Streamrec):
+        return {}
+    return {f"without {part}": Streamrec(whole.shop, **changes) for part, changes in PARTS.items()}

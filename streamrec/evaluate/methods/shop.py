@@ -118,7 +118,7 @@ class Streamrec:
 
     def __init__(self, shop: Shop, **changes: Any) -> None:
         ranking = shop.settings.ranking
-        self._shop = shop
+        self.shop = shop
         self._showing = shop.ranker(ranking.model_copy(update=changes | SHOWING))
         self._hiding = shop.ranker(ranking.model_copy(update=changes | HIDING))
         self._size = ranking.list_size + shop.settings.lists.reserve
@@ -126,22 +126,22 @@ class Streamrec:
     @property
     def nbytes(self) -> int:
         """Bytes of the shop's state."""
-        return self._shop.nbytes
+        return self.shop.nbytes
 
     def learn(self, step: Step) -> None:
         """Take a step into profiles, catalogue, index and aggregator."""
-        self._shop.learn(step)
+        self.shop.learn(step)
 
     def remember(self, step: Step) -> None:
         """Take a step into the profile, facts into the catalogue; the aggregator is told nothing."""
-        self._shop.learn(step, frozen=True)
+        self.shop.learn(step, frozen=True)
 
     def settle(self) -> None:
         """Publish the aggregator's records."""
-        self._shop.settle()
+        self.shop.settle()
 
     def recommend(self, visitor: str, now_ms: int, k: int, exclude: Set[str] = frozenset()) -> list[str]:
         """Return the first ``k`` of what a worker would rank, less what a profile, which is bounded, forgot of ``exclude``."""
         ranker = self._hiding if exclude else self._showing
-        [ranking] = ranker.rank([self._shop.profile(visitor)], now_ms, k=max(self._size, k))
+        [ranking] = ranker.rank([self.shop.profile(visitor)], now_ms, k=max(self._size, k))
         return [item_id for item_id in ranking.ids(ranker.items) if item_id not in exclude][:k]

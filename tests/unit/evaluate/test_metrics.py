@@ -50,7 +50,7 @@ def test_diversity_is_the_mean_distance_of_pairs() -> None:
 
 
 def test_an_interval_has_the_width_of_the_means_error_over_visitors_not_over_interactions() -> None:
-    """400 visitors with 10 equal interactions each: the standard error is 0.5 / sqrt(400), a third of what interactions would say."""
+    """400 visitors with 10 equal interactions each: the standard error is 0.5 / sqrt(400), not 0.5 / sqrt(4000)."""
     rng = np.random.default_rng(5)
     outcomes = rng.integers(0, 2, 400).astype(np.float64)
     visitors = np.repeat(np.arange(400), 10)
