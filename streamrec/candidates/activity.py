@@ -37,16 +37,28 @@ def visitor_hash(user_id: str) -> int:
 
 
 def _met(visitor: int, profile: Profile, item_id: str, ts: int, kind: Literal["click", "cart"]) -> list[tuple[str, ItemActivity]]:
-    """Pair an item with those nearest in time, before or after: a late event finds what overtook it."""
+    """Pair an item with those nearest in time, before or after: a late event finds what overtook it.
+
+    The nearer of two neighbours says more, so both sides are told the place: 1 for the nearest.
+    """
     nearest = sorted(
         (abs(other.ts - ts), other.item_id)
         for other in profile.recent
         if other.item_id != item_id and abs(other.ts - ts) <= SESSION_MS
     )
     neighbours = tuple(dict.fromkeys(other for _, other in nearest))[:MAX_MET]
-    own = ItemActivity(visitor=visitor, kind=kind, ts=ts, neighbours=neighbours)
-    echo = ItemActivity(visitor=visitor, kind=kind, ts=ts, neighbours=(item_id,), echo=True)
-    return [(item_id, own), *((other, echo) for other in neighbours)]
+    again = kind == "click" and _clicked_before(profile, ts) == item_id
+    own = ItemActivity(visitor=visitor, kind=kind, ts=ts, neighbours=neighbours, again=again)
+    echoes = [
+        (other, ItemActivity(visitor=visitor, kind=kind, ts=ts, neighbours=(item_id,), echo=True, distance=distance))
+        for distance, other in enumerate(neighbours, 1)
+    ]
+    return [(item_id, own), *echoes]
+
+
+def _clicked_before(profile: Profile, ts: int) -> str:
+    """Return the item of the last click before ``ts`` in the same visit, or the empty string."""
+    return next((i.item_id for i in profile.recent if i.kind == "click" and ts - SESSION_MS <= i.ts < ts), "")
 
 
 def _order(visitor: int, event: Order) -> list[tuple[str, ItemActivity]]:

@@ -1,8 +1,8 @@
 """Counts who met which items together, from a stream that may repeat itself and arrive out of order.
 
 Per item only the newest visits are kept, as VMIS-kNN does for its session index (Kersbergen, Sprangers and Schelter, Serenade,
-SIGMOD 2022): recent sessions predict best, and the cost per item is bounded. A visitor counts once per pair however often the
-events say so, which also bounds what one visitor can do to other people's lists.
+SIGMOD 2022): recent sessions predict best, and the cost per item is bounded. A visitor counts once per pair, by the newest
+meeting, however often the events say so, which also bounds what one visitor can do to other people's lists.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from streamrec.events import ItemActivity, ItemNeighbours, Neighbour
 _MAX_EXTRAPOLATION: Final = 16.0
 #: A record may have 65,536 bytes; ids of 128 wide characters would take more.
 _MAX_STATE_BYTES: Final = 36_000
+#: Of the state's layout.
+_VERSION: Final = 2
 
 
 class _State(msgspec.Struct, frozen=True, array_like=True):
@@ -30,7 +32,21 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
     version: int
     #: (visitor, age).
     touches: list[tuple[int, int]]
-    #: Names that ``pairs`` refers to by position.
+    #: Names that ``met`` and ``bought`` refer to by position.
+    names: list[str]
+    #: (position in names, visitor, distance, age).
+    met: list[tuple[int, int, int, int]]
+    #: (position in names, visitor, lines of the order beside the item's, age).
+    bought: list[tuple[int, int, int, int]]
+    #: (visitor, age).
+    again: list[tuple[int, int]]
+
+
+class _FirstState(msgspec.Struct, frozen=True, array_like=True):
+    """What was written before distances were told; read as if all had been 1."""
+
+    version: int
+    touches: list[tuple[int, int]]
     names: list[str]
     #: (position in names, visitor, bought, age).
     pairs: list[tuple[int, int, bool, int]]
@@ -38,26 +54,42 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_State).decode
+_decode_first = msgspec.msgpack.Decoder(_FirstState).decode
+
+#: When two items were met, and -distance: of equal times the nearer one is the greater.
+_Stamp = tuple[int, int]
+_Contributions = list[tuple[_Stamp, tuple[str, int]]]
 
 
 class _Item:
-    """One item's visitors, and (neighbour, visitor, bought) contributions. Bought ones stand apart, so that each is a lattice."""
+    """One item's visitors, and what each contributed to (neighbour, visitor) by meeting or buying both."""
 
-    __slots__ = ("pairs", "touches")
+    __slots__ = ("again", "bought", "met", "touches")
 
     def __init__(self, max_touches: int, max_pairs: int) -> None:
-        self.touches: Newest[int] = Newest(max_touches)
-        self.pairs: Newest[tuple[str, int, bool]] = Newest(max_pairs)
+        self.touches: Newest[int, int] = Newest(max_touches)
+        self.again: Newest[int, int] = Newest(max_touches)
+        self.met: Newest[tuple[str, int], _Stamp] = Newest(max_pairs)
+        # Apart from the others: one order of twenty lines would push out what four visits told.
+        self.bought: Newest[tuple[str, int], _Stamp] = Newest(max_pairs)
 
     def __len__(self) -> int:
-        return len(self.touches) + len(self.pairs)
+        return len(self.touches) + len(self.again) + len(self.met) + len(self.bought)
+
+    def pairs(self, kind: str) -> Newest[tuple[str, int], _Stamp]:
+        """Return the contributions of events of a kind."""
+        return self.bought if kind == "order" else self.met
 
 
 class CovisitationAggregator:
     """Joins activities into bounded per-item state; ``record`` depends only on the set of messages, not on order or repeats.
 
-    Bounds: ``max_touches`` newest visitors and ``max_pairs`` newest contributions per item; past ``max_items`` items, or
-    ``max_entries`` of both over all items (some 150 bytes each), the items updated longest ago are forgotten.
+    A visitor who met two items counts 1 / distance for the pair: neighbours in a session say most of each other, as in the
+    position decay of VMIS-kNN. In an order, which has no places, distance is the number of the other lines.
+
+    Bounds: ``max_touches`` newest visitors, and of what they met and of what they bought ``max_pairs`` newest contributions per
+    item; past ``max_items`` items, or ``max_entries`` of all over all items (some 150 bytes each), the items updated longest ago
+    are forgotten.
     """
 
     def __init__(
@@ -107,9 +139,13 @@ class CovisitationAggregator:
         before, changed = len(item), False
         if not activity.echo:
             changed = item.touches.put(activity.visitor, activity.ts)
-        for neighbour in activity.neighbours:
+        if activity.again:
+            changed |= item.again.put(activity.visitor, activity.ts)
+        pairs = item.pairs(activity.kind)
+        for place, neighbour in enumerate(activity.neighbours, 1):
             if neighbour != item_id:
-                changed |= item.pairs.put((neighbour, activity.visitor, activity.kind == "order"), activity.ts)
+                distance = len(activity.neighbours) if activity.kind == "order" else activity.distance if activity.echo else place
+                changed |= pairs.put((neighbour, activity.visitor), (activity.ts, -distance))
         self._entries += len(item) - before
         return changed
 
@@ -135,21 +171,34 @@ class CovisitationAggregator:
         item = self._items.get(item_id)
         if item is None or not len(item):
             return None
-        touches, pairs = list(item.touches.newest_first()), list(item.pairs.newest_first())
-        as_of = max(ts for ts, _ in (*touches[:1], *pairs[:1]))
+        touches, again = list(item.touches.newest_first()), list(item.again.newest_first())
+        met, bought = list(item.met.newest_first()), list(item.bought.newest_first())
+        as_of = max(ts for ts in (*(ts for ts, _ in touches[:1]), *(ts for (ts, _), _ in (*met[:1], *bought[:1]))))
+        neighbours = self._neighbours(met, bought, as_of)
+        ages = [as_of - ts for ts, _ in touches]
         return ItemNeighbours(
             as_of=as_of,
-            popularity=self._popularity([as_of - ts for ts, _ in touches]),
-            neighbours=self._neighbours(pairs, as_of),
-            state=_pack(touches, pairs, as_of),
+            popularity=self._popularity(ages, self._popularity_ms),
+            neighbours=tuple(neighbours[: self._max_neighbours]),
+            state=_pack(touches, met, bought, again, as_of),
+            total=math.fsum(neighbour.together for neighbour in neighbours),
+            visitors=self._popularity(ages, self._together_ms),
+            again=self._share([as_of - ts for ts, _ in again], ages),
         )
 
-    def _popularity(self, ages_ms: list[int]) -> float:
+    def _share(self, again_ms: list[int], ages_ms: list[int]) -> float:
+        """Return the decayed share of the kept visitors, ``ages_ms``, who met the item again; those of older times do not count."""
+        kept = math.fsum(2.0 ** (-age / self._together_ms) for age in ages_ms)
+        if not kept:
+            return 0.0
+        repeated = math.fsum(2.0 ** (-age / self._together_ms) for age in again_ms if age <= ages_ms[-1])
+        return min(repeated / kept, 1.0)
+
+    def _popularity(self, ages_ms: list[int], half_life: float) -> float:
         """Sum the decayed visitors; where only the newest are kept, go on at their rate into the past.
 
         Without that all best-sellers would be equally popular, as popular as ``max_touches`` visitors.
         """
-        half_life = self._popularity_ms
         seen = math.fsum(2.0 ** (-age / half_life) for age in ages_ms)
         if len(ages_ms) < self._max_touches:
             return seen
@@ -159,21 +208,24 @@ class CovisitationAggregator:
         tail: float = rate * half_life / math.log(2) * (2.0 ** (-start / half_life) - 2.0 ** (-end / half_life))
         return seen + tail
 
-    def _neighbours(self, pairs: list[tuple[int, tuple[str, int, bool]]], as_of: int) -> tuple[Neighbour, ...]:
-        met: dict[str, dict[int, float]] = {}
-        bought: dict[str, list[float]] = {}
-        for ts, (neighbour, visitor, was_bought) in pairs:  # newest first, so the first weight of a visitor is the greatest
-            weight = 2.0 ** ((ts - as_of) / self._together_ms)
-            met.setdefault(neighbour, {}).setdefault(visitor, weight)
-            if was_bought:
-                bought.setdefault(neighbour, []).append(weight)
+    def _neighbours(self, met: _Contributions, bought: _Contributions, as_of: int) -> list[Neighbour]:
+        """Return all neighbours, best first. Of a visitor's contributions to a neighbour the greatest counts."""
+        together: dict[str, dict[int, float]] = {}
+        purchases: dict[str, list[float]] = {}
+        for contributions, are_bought in ((met, False), (bought, True)):
+            for (ts, negative), (neighbour, visitor) in contributions:
+                decay = 2.0 ** ((ts - as_of) / self._together_ms)
+                visitors = together.setdefault(neighbour, {})
+                visitors[visitor] = max(visitors.get(visitor, 0.0), decay / -negative)
+                if are_bought:
+                    purchases.setdefault(neighbour, []).append(decay)
         # fsum is exact, so that no order of arrival can be seen in the last bit.
         found = [
-            Neighbour(item_id=name, together=math.fsum(visitors.values()), bought=math.fsum(bought.get(name, ())))
-            for name, visitors in met.items()
+            Neighbour(item_id=name, together=math.fsum(visitors.values()), bought=math.fsum(purchases.get(name, ())))
+            for name, visitors in together.items()
         ]
         found.sort(key=lambda n: (-(n.together + n.bought), n.item_id))
-        return tuple(found[: self._max_neighbours])
+        return found
 
     def restore(self, item_id: str, record: ItemNeighbours) -> None:
         """Join the state that a record carries, so that the compacted topic is all that is needed after a restart.
@@ -182,29 +234,49 @@ class CovisitationAggregator:
         """
         if not record.state:
             return
-        try:
-            state = _decode(record.state)
-            names = [state.names[i] for i, *_ in state.pairs]
-        except (msgspec.MsgspecError, IndexError) as error:
-            raise InvalidMessage(f"state of item {item_id}: {error}; let a new event rebuild it") from error
+        state = _unpack(item_id, record.state)
         item = self._open(item_id)
         before = len(item)
         for visitor, age in state.touches:
             item.touches.put(visitor, record.as_of - age)
-        for name, (_, visitor, was_bought, age) in zip(names, state.pairs, strict=True):
-            item.pairs.put((name, visitor, was_bought), record.as_of - age)
+        for visitor, age in state.again:
+            item.again.put(visitor, record.as_of - age)
+        for pairs, told in ((item.met, state.met), (item.bought, state.bought)):
+            for place, visitor, distance, age in told:
+                pairs.put((state.names[place], visitor), (record.as_of - age, -distance))
         self._entries += len(item) - before
         self._forget_surplus()
 
 
-def _pack(touches: list[tuple[int, int]], pairs: list[tuple[int, tuple[str, int, bool]]], as_of: int) -> bytes:
+def _unpack(item_id: str, packed: bytes) -> _State:
+    """Return a state of this version or of the one before. Raises InvalidMessage if it is of neither."""
+    try:
+        state = _decode(packed)
+    except msgspec.MsgspecError as error:
+        try:
+            first = _decode_first(packed)
+        except msgspec.MsgspecError:
+            raise InvalidMessage(f"state of item {item_id}: {error}; let a new event rebuild it") from error
+        of_kind: tuple[list[tuple[int, int, int, int]], list[tuple[int, int, int, int]]] = ([], [])
+        for place, visitor, was_bought, age in first.pairs:
+            of_kind[was_bought].append((place, visitor, 1, age))
+        state = _State(_VERSION, first.touches, first.names, *of_kind, [])
+    if any(place >= len(state.names) for place, *_ in (*state.met, *state.bought)):
+        raise InvalidMessage(f"state of item {item_id}: a name is missing; let a new event rebuild it")
+    return state
+
+
+def _pack(
+    touches: list[tuple[int, int]], met: _Contributions, bought: _Contributions, again: list[tuple[int, int]], as_of: int
+) -> bytes:
     """Pack the state; where ids are so long that a record would outgrow its topic, the older contributions stay behind."""
-    names = {name: i for i, name in enumerate(sorted({name for _, (name, *_) in pairs}))}
-    state = _State(
-        version=1,
-        touches=[(visitor, as_of - ts) for ts, visitor in touches],
-        names=list(names),
-        pairs=[(names[name], visitor, was_bought, as_of - ts) for ts, (name, visitor, was_bought) in pairs],
-    )
-    packed = _encode(state)
-    return packed if len(packed) <= _MAX_STATE_BYTES or not pairs else _pack(touches, pairs[: len(pairs) // 2], as_of)
+    names = {name: i for i, name in enumerate(sorted({name for _, (name, _) in (*met, *bought)}))}
+
+    def told(contributions: _Contributions) -> list[tuple[int, int, int, int]]:
+        return [(names[name], visitor, -negative, as_of - ts) for (ts, negative), (name, visitor) in contributions]
+
+    aged, repeated = ([(visitor, as_of - ts) for ts, visitor in pairs] for pairs in (touches, again))
+    packed = _encode(_State(_VERSION, aged, list(names), told(met), told(bought), repeated))
+    if len(packed) <= _MAX_STATE_BYTES or not (met or bought):
+        return packed
+    return _pack(touches, met[: len(met) // 2], bought[: len(bought) // 2], again, as_of)

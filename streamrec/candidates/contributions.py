@@ -6,46 +6,48 @@ from collections.abc import Hashable, Iterator
 from typing import Any, Final, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
+#: A ts, or a tuple that begins with one.
+S = TypeVar("S", bound=Any)
 
 #: How far a set may outgrow its bound before it is cut: sorting once per so many insertions instead of at each.
 _SLACK: Final = 1.25
 
 
-class Newest(Generic[K]):
-    """The ``bound`` greatest (ts, key), one per key: the same pairs in any order, with repeats, give the same set.
+class Newest(Generic[K, S]):
+    """The ``bound`` greatest (stamp, key), one per key: the same pairs in any order, with repeats, give the same set.
 
-    A join-semilattice: of a key the greatest ts counts, and what was cut has ``bound`` greater pairs for ever.
+    A join-semilattice: of a key the greatest stamp counts, and what was cut has ``bound`` greater pairs for ever.
     """
 
     __slots__ = ("_bound", "_entries", "_floor")
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
-        self._entries: dict[K, int] = {}
+        self._entries: dict[K, S] = {}
         #: The least pair that the last cut kept; whatever is below it would be cut again.
-        self._floor: tuple[int, Any] | None = None
+        self._floor: tuple[S, Any] | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def put(self, key: K, ts: int) -> bool:
+    def put(self, key: K, stamp: S) -> bool:
         """Join one pair; False when it is known or too old to matter."""
         known = self._entries.get(key)
-        if known is not None and known >= ts:
+        if known is not None and known >= stamp:
             return False
-        if self._floor is not None and (ts, key) < self._floor:
+        if self._floor is not None and (stamp, key) < self._floor:
             return False
-        self._entries[key] = ts
+        self._entries[key] = stamp
         if len(self._entries) > self._bound * _SLACK:
             self._cut()
         return True
 
     def _cut(self) -> None:
-        kept = sorted(((ts, key) for key, ts in self._entries.items()), reverse=True)[: self._bound]
+        kept = sorted(((stamp, key) for key, stamp in self._entries.items()), reverse=True)[: self._bound]
         self._floor = kept[-1]
-        self._entries = {key: ts for ts, key in kept}
+        self._entries = {key: stamp for stamp, key in kept}
 
-    def newest_first(self) -> Iterator[tuple[int, K]]:
-        """Yield (ts, key), greatest first, at most ``bound`` of them."""
-        pairs: list[tuple[int, Any]] = sorted(((ts, key) for key, ts in self._entries.items()), reverse=True)
+    def newest_first(self) -> Iterator[tuple[S, K]]:
+        """Yield (stamp, key), greatest first, at most ``bound`` of them."""
+        pairs: list[tuple[S, Any]] = sorted(((stamp, key) for key, stamp in self._entries.items()), reverse=True)
         yield from pairs[: self._bound]

@@ -216,13 +216,17 @@ class ItemActivity(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     neighbours: Annotated[tuple[Id, ...], Meta(max_length=100)]
     #: True where this message tells the neighbour's side of a pair: it is no visit of its own and counts for no trend.
     echo: bool = False
+    #: In an echo: the item was the so-many-th nearest in time to its neighbour. Elsewhere the order of ``neighbours`` tells it.
+    distance: Annotated[int, Meta(ge=1, le=100)] = 1
+    #: The visitor clicked on the item twice in a row.
+    again: bool = False
 
 
 class Neighbour(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One neighbour of an item with its weights at the record's ``as_of``."""
 
     item_id: Id
-    #: Decayed number of visitors that met both.
+    #: Decayed number of visitors that met both, each counting 1 / distance.
     together: Weight
     #: Decayed number of visitors that bought both.
     bought: Weight
@@ -239,6 +243,12 @@ class ItemNeighbours(msgspec.Struct, frozen=True, kw_only=True, array_like=True)
     popularity: Weight
     neighbours: Annotated[tuple[Neighbour, ...], Meta(max_length=200)]
     state: bytes = b""
+    #: The sum of ``together`` over all neighbours that the aggregator holds, those that found no room here included.
+    total: Weight = 0.0
+    #: Decayed number of visitors at ``as_of``, with the half-life of ``together``.
+    visitors: Weight = 0.0
+    #: Share of the visitors that clicked on the item twice in a row.
+    again: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
 
 
 #: What visitors do.
