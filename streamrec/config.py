@@ -140,15 +140,26 @@ class ProfileSettings(Section):
 
 
 class RankingSettings(Section):
-    """How candidates are found and scored; each weight may be 0, which switches the part off."""
+    """How candidates are found and scored; each weight may be 0, which switches the part off.
+
+    A score is an estimate of what the visitor turns to next (together, content, trending, again) as a number below 1, plus what
+    newness, a search and a lower price add.
+    """
 
     list_size: int = Field(50, ge=1, le=200, description="items in a visitor's list")
     max_interests: int = Field(3, ge=1, le=8)
     candidates_per_interest: int = Field(60, ge=1)
     seeds: int = Field(8, ge=1, description="latest items whose co-visitation neighbours are candidates")
-    weight_content: float = Field(1.0, ge=0)
-    weight_together: float = Field(1.5, ge=0)
-    weight_trending: float = Field(0.3, ge=0)
+    seed_decay: float = Field(0.5, gt=0, le=1, description="how much an item counts of what the next later one of the visitor does")
+    smoothing: float = Field(
+        10.0, gt=0, description="an item met by so many visitors is followed half by what they met next, half by content and trend"
+    )
+    content_temperature: float = Field(0.12, gt=0, description="an item whose cosine is so much less is e times less likely")
+    weight_together: float = Field(1.0, ge=0, description="of what others met next")
+    weight_content: float = Field(1.0, ge=0, description="of items alike, in what co-visitation leaves unexplained")
+    weight_trending: float = Field(0.3, ge=0, description="of what is popular of late, in the same")
+    weight_again: float = Field(2.0, ge=0, description="of meeting an item again that the visitor met last, where visitors do so")
+    seen_factor: float = Field(0.3, ge=0, le=1, description="how much other reasons count for the visitor's latest items")
     weight_new: float = Field(0.15, ge=0)
     weight_search: float = Field(1.0, ge=0)
     weight_discount: float = Field(0.1, ge=0, description="times the share by which the price is below the list price")

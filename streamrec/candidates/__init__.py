@@ -2,7 +2,7 @@
 
 from streamrec.candidates.activity import activities
 from streamrec.candidates.aggregate import CovisitationAggregator
-from streamrec.candidates.covisitation import NeighbourTable, Related, from_seeds
+from streamrec.candidates.covisitation import NeighbourTable, Related, Transitions, from_seeds, transitions
 from streamrec.candidates.fresh import fresh, newness
 from streamrec.candidates.interests import Interests, interests
 from streamrec.candidates.trending import popularity, trending
@@ -12,11 +12,13 @@ __all__ = [
     "Interests",
     "NeighbourTable",
     "Related",
+    "Transitions",
     "activities",
     "fresh",
     "from_seeds",
     "interests",
     "newness",
     "popularity",
+    "transitions",
     "trending",
 ]

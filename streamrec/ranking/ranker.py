@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamrec.campaigns import CampaignBook
-from streamrec.candidates import Interests, NeighbourTable, Related, from_seeds, interests
+from streamrec.candidates import Interests, NeighbourTable, Related, Transitions, interests, transitions
 from streamrec.candidates.ordering import best_first, distinct, marks
 from streamrec.catalogue.filters import ANY, Filter
 from streamrec.catalogue.table import ItemTable
@@ -19,6 +19,7 @@ from streamrec.errors import ModelError
 from streamrec.index import VectorIndex
 from streamrec.lists.keys import HOME
 from streamrec.profiles import Profile, plain_query
+from streamrec.ranking.estimate import alike, relative, shares, squashed
 from streamrec.ranking.explain import Explanation, explain, explain_unknown
 from streamrec.ranking.item_lists import ItemLists
 from streamrec.ranking.nearest import NearestItems
@@ -201,8 +202,9 @@ class Ranker:
     ) -> Trace:
         hidden = hidden_from(wish.profile, self.items, self.settings, now_ms)
         hidden_rows = hidden.rows
-        related = self._related(wish.taste)
-        rows = distinct(np.concatenate([wish.found[wish.found >= 0], related.rows, scene.common, absent]))
+        following = self._following(wish.taste)
+        latest = wish.taste.rows[: len(following.again)] if self.settings.weight_again else _NOBODY
+        rows = distinct(np.concatenate([wish.found[wish.found >= 0], following.related.rows, latest, scene.common, absent]))
 
         def may_compete(rows: NDArray[np.int32]) -> NDArray[np.bool_]:
             allowed = scene.allowed[rows] | marks(rows, absent) if len(absent) else scene.allowed[rows]
@@ -218,48 +220,55 @@ class Ranker:
             organic = marks(rows, own)
         if len(rows) > len(shown):
             shown = may_compete(rows)
-        scores, evidence = self._score(wish, scene, related, rows)
+        # Estimates are shared out among what everybody may see, so that what is absent takes nothing from it.
+        scores, evidence = self._score(wish, scene, following, rows, organic & scene.allowed[rows])
         competing = np.flatnonzero(shown & organic)
         order = competing[best_first(scores.total[competing], self.items.id_hash[rows[competing]])]
         pins = self._pins(scene, rows, shown)
         selection = self._select(scene, rows, order, pins, size)
         return Trace(wish, scene, hidden, rows, organic, scores, evidence, order, pins, selection)
 
-    def _related(self, taste: Taste) -> Related:
-        if not self.settings.weight_together:
-            return from_seeds(self.neighbours, taste.rows[:0], taste.weights[:0])
-        n = self.settings.seeds
-        related = from_seeds(self.neighbours, taste.rows[:n], taste.weights[:n])
+    def _following(self, taste: Taste) -> Transitions:
+        n = self.settings.seeds if self.settings.weight_together else 0
+        following = transitions(self.neighbours, taste.rows[:n], taste.weights[:n], self.settings.smoothing)
+        related = following.related
         if len(related.rows) <= _MAX_RELATED:
-            return related
+            return following
         best = best_first(related.strengths, self.items.id_hash[related.rows])[:_MAX_RELATED]
         best = np.sort(best)  # rows stay ascending
-        return Related(related.rows[best], related.strengths[best], related.because[best])
+        kept = Related(related.rows[best], related.strengths[best], related.because[best])
+        return Transitions(kept, following.unexplained, following.again)
 
-    def _score(self, wish: Wish, scene: Scene, related: Related, rows: NDArray[np.int32]) -> tuple[Scores, NDArray[np.int32]]:
-        settings, n, interests = self.settings, len(rows), wish.interests
+    def _score(
+        self, wish: Wish, scene: Scene, following: Transitions, rows: NDArray[np.int32], organic: NDArray[np.bool_]
+    ) -> tuple[Scores, NDArray[np.int32]]:
+        settings, n, interests, related = self.settings, len(rows), wish.interests, following.related
         parts = np.zeros((len(PARTS), n))
         near_row = np.full(n, -1, np.int32)
         near_because = np.full(n, -1, np.int32)
-        if len(wish.vectors):
-            near = self._near(scene, rows, wish.vectors)
-            if len(interests.medoids):
-                # The heaviest interest counts whole, the lightest half: a side interest still finds its best items.
-                weighted = near[:, : len(interests.medoids)] * (0.5 + 0.5 * interests.weights)
-                nearest = weighted.argmax(axis=1)
-                parts[0] = settings.weight_content * weighted[np.arange(n), nearest]
-                near_row = interests.medoids[nearest].astype(np.int32)
-            if len(wish.vectors) > len(interests.medoids):
-                parts[2] = settings.weight_search * wish.taste.query_strength * near[:, -1]
-                if wish.taste.wanted is not None:
-                    # What the visitor ruled out is not what was searched for, however near; other reasons may still speak for it.
-                    parts[2] *= self._search.masks.get(wish.taste.wanted)[rows]
+        near = self._near(scene, rows, wish.vectors) if len(wish.vectors) else np.empty((n, 0))
+        content = np.zeros(n)
+        if len(interests.medoids):
+            standing = relative(scene.log_visitors[rows])
+            of_interests = near[:, : len(interests.medoids)]
+            content, nearest = alike(of_interests, interests.weights, standing, organic, settings.content_temperature)
+            near_row = interests.medoids[nearest].astype(np.int32)
+        trend = shares(relative(scene.log_popularity[rows]), organic)
+        weights = np.array([settings.weight_content * bool(content.any()), settings.weight_trending * bool(trend.any())])
+        by_content, by_trend = following.unexplained * weights / max(float(weights.sum()), 1e-300)
+        parts[0], parts[3] = by_content * content, by_trend * trend
         if len(related.rows):
             places = np.searchsorted(related.rows, rows).clip(max=len(related.rows) - 1)
             has = related.rows[places] == rows
             parts[1, has] = settings.weight_together * related.strengths[places[has]]
             near_because[has] = related.because[places[has]]
-        parts[3] = settings.weight_trending * scene.popularity(rows)
+        self._meet_again(parts, wish.taste, following, rows)
+        parts = squashed(parts)
+        if near.shape[1] > len(interests.medoids):
+            parts[2] = settings.weight_search * wish.taste.query_strength * near[:, -1]
+            if wish.taste.wanted is not None:
+                # What the visitor ruled out is not what was searched for, however near; other reasons may still speak for it.
+                parts[2] *= self._search.masks.get(wish.taste.wanted)[rows]
         parts[4] = settings.weight_new * scene.newness(rows)
         parts[5] = settings.weight_discount * self.items.reduction[rows]
         scores = combine(parts, self._penalty(wish.profile, rows), scene.effects.multiplier[rows].astype(np.float64))
@@ -271,6 +280,16 @@ class Ranker:
         ):
             np.copyto(evidence, because, where=scores.reasons == reason)
         return scores, evidence
+
+    def _meet_again(self, parts: NDArray[np.float64], taste: Taste, following: Transitions, rows: NDArray[np.int32]) -> None:
+        """Weigh the visitor's latest items by how often visitors return to what they just met, instead of by what leads there."""
+        seeds = taste.rows[: self.settings.seeds]
+        places = np.searchsorted(rows, seeds).clip(max=len(rows) - 1)
+        has = rows[places] == seeds if len(rows) else np.zeros(len(seeds), np.bool_)
+        parts[:, places[has]] *= self.settings.seen_factor
+        if len(following.again):
+            weights = taste.weights[: len(seeds)]
+            parts[6, places[has]] = self.settings.weight_again * (following.again * weights / weights.sum())[has]
 
     def _near(self, scene: Scene, rows: NDArray[np.int32], queries: Vectors) -> NDArray[np.float64]:
         """Return the cosines of ``rows`` with queries, (c, q); the vectors of what everybody gets are fetched once.

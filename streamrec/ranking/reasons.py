@@ -33,6 +33,8 @@ class Reason(IntEnum):
     FILLER = 6
     #: Cheaper than its list price.
     PRICE = 7
+    #: The visitor met it last, and visitors meet it again.
+    AGAIN = 8
 
 
 #: Looked up for every item of every list that is published, where making a ``Reason`` of a code took most of the time.
@@ -73,7 +75,7 @@ def empty_ranking() -> Ranking:
 
 def reason_text(reason: int, evidence: int, items: ItemTable, campaigns: CampaignBook, query: str = "") -> str:
     """Return a reason as lists carry it: ``content:<item>``, ``together:<item>``, ``campaign:<id>``, ``search:<query>``,
-    ``trending``, ``new``, ``price`` or ``filler``."""  # noqa: D205, D209 - one law, one sentence
+    ``trending``, ``new``, ``price``, ``again`` or ``filler``."""  # noqa: D205, D209 - one law, one sentence
     name = _NAMES[reason]
     if reason in _OF_ITEM and evidence >= 0:
         return f"{name}:{items.id(evidence)}"

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamrec.campaigns import Effects
-from streamrec.candidates import NeighbourTable, newness, popularity
+from streamrec.candidates import NeighbourTable, newness
 from streamrec.candidates.leaders import Leaders
 from streamrec.candidates.ordering import distinct, top
 from streamrec.catalogue.table import ItemTable
@@ -47,35 +47,38 @@ class Scene:
     """Popular, new and boosted items that may be shown, and the measures that scores are relative to."""
 
     def __init__(
-        self, shelf: Shelf, index: VectorIndex, neighbours: NeighbourTable, settings: RankingSettings, popular: Leaders
+        self,
+        shelf: Shelf,
+        index: VectorIndex,
+        neighbours: NeighbourTable,
+        settings: RankingSettings,
+        leaders: tuple[Leaders, Leaders],
     ) -> None:
         self._shelf = shelf
         self.effects = shelf.effects
         self.allowed = shelf.allowed
         self.fresh = shelf.fresh
         self.newness = shelf.newness
-        self._log_popularity = neighbours.log_popularity()
+        #: Of each row, see ``NeighbourTable``.
+        self.log_popularity = neighbours.log_popularity()
         n = settings.candidates_per_interest
-        state = (neighbours.version, len(self._log_popularity))
-        self.trending = popular.first(self._log_popularity, shelf.hashes, self.allowed, n, state)
-        self._greatest = popular.greatest()
+        state = (neighbours.version, len(self.log_popularity))
+        self.trending = leaders[0].first(self.log_popularity, shelf.hashes, self.allowed, n, state)
+        self.log_visitors = neighbours.log_visitors()
+        well_sold = leaders[1].first(self.log_visitors, shelf.hashes, self.allowed, n, state)
         boosted = self.effects.boosted_rows
         boosted = boosted[self.allowed[boosted]]
         # A boost of a whole category brings its most popular items in; nearer ones come by the visitor's own interests.
         self.boosted = boosted[top(self._standing(boosted), shelf.hashes[boosted], n)] if len(boosted) else boosted
-        self.common = distinct(np.concatenate([self.trending, self.fresh, self.boosted]))
+        self.common = distinct(np.concatenate([self.trending, well_sold, self.fresh, self.boosted]))
         #: (len(common), dim) float32.
         self.vectors = index.vectors(self.common)
         self._more: NDArray[np.int32] = np.empty(0, np.int32)
         self._has_all = False
 
-    def popularity(self, rows: NDArray[np.int32]) -> NDArray[np.float64]:
-        """Return the popularity of ``rows`` in [0, 1]."""
-        return popularity(self._log_popularity, rows, self._greatest)
-
     def _standing(self, rows: NDArray[np.int32] | slice) -> NDArray[np.float64]:
         """Order items: the popular ones by popularity, then the others by age; finite for every row."""
-        log_popularity, first_seen = self._log_popularity[rows], self._shelf.first_seen[rows].astype(np.float64)
+        log_popularity, first_seen = self.log_popularity[rows], self._shelf.first_seen[rows].astype(np.float64)
         return np.where(log_popularity > -np.inf, log_popularity + 1e15, first_seen)
 
     def more(self, n: int) -> NDArray[np.int32]:
@@ -102,7 +105,9 @@ class Scenes:
         self._index = index
         self._neighbours = neighbours
         self._settings = settings
-        self._newest, self._popular = Leaders(nothing=0), Leaders()
+        self._newest = Leaders(nothing=0)
+        #: By popularity of late and over weeks.
+        self._popular = Leaders(), Leaders()
         #: By the identity of the effects; what is kept holds them, so it is not given to others.
         self._shelves: dict[int, Shelf] = {}
         self._scenes: dict[int, Scene] = {}

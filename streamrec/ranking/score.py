@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamrec.ranking.reasons import Reason
 
 #: The parts of a score, in the order of ``Scores.parts``; a tie between reasons is decided by it.
-PARTS: Final = (Reason.CONTENT, Reason.TOGETHER, Reason.SEARCH, Reason.TRENDING, Reason.NEW, Reason.PRICE)
+PARTS: Final = (Reason.CONTENT, Reason.TOGETHER, Reason.SEARCH, Reason.TRENDING, Reason.NEW, Reason.PRICE, Reason.AGAIN)
 #: Parts below this speak for nothing: newness never quite reaches 0.
 _NEGLIGIBLE: Final = 1e-6
 

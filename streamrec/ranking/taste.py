@@ -22,7 +22,7 @@ class Taste:
 
     #: (m,) int32.
     rows: NDArray[np.int32]
-    #: (m,) float64, the greatest is 1.
+    #: (m,) float64, the greatest is 1: that of the strongest kind of what was done with the item, less for each later item.
     weights: NDArray[np.float64]
     query: str
     #: How much the query still counts, in [0, 1].
@@ -36,15 +36,16 @@ def taste_of(
     profile: Profile, items: ItemTable, profiles: ProfileSettings, settings: RankingSettings, placement: str = HOME
 ) -> Taste:
     """Read a profile; on the placement ``cart`` what lies in the cart is what the visitor is after, if anything does."""
-    totals: dict[str, float] = {}
+    strongest: dict[str, float] = {}
     picked = profile.in_cart() if placement == "cart" else {}
     for interaction, weight in zip(profile.recent, weights(profile, profiles).tolist(), strict=True):
         if not picked or interaction.item_id in picked:
-            totals[interaction.item_id] = totals.get(interaction.item_id, 0.0) + weight
-    rows = items.find_all(tuple(totals))
-    amounts = np.fromiter(totals.values(), np.float64, len(totals))
+            strongest[interaction.item_id] = max(strongest.get(interaction.item_id, 0.0), weight)
+    rows = items.find_all(tuple(strongest))
+    amounts = np.fromiter(strongest.values(), np.float64, len(strongest))
     known = (rows >= 0) & (amounts > 0)
     rows, amounts = rows[known], amounts[known]
+    amounts *= settings.seed_decay ** np.arange(len(amounts))
     query, strength = _latest_query(profile, settings)
     told = profile.filters.get(query)
     wanted = Filter.of_search(dict(told)) if told else None

@@ -19,7 +19,7 @@ from streamrec.recommender.knowledge import Knowledge, Rows
 from streamrec.snapshot.manifest import READ_INSTEAD
 
 #: Raised when the files below mean something else than before: a column more, another hash, another order.
-STATE: Final = 1
+STATE: Final = 2
 
 _COLUMN: Final = "items-"
 
@@ -38,11 +38,11 @@ class _Items(msgspec.Struct):
 class _Neighbours(msgspec.Struct):
     owners: list[str]
     names: list[str]
-    waiting: dict[str, tuple[float, float]]
+    waiting: dict[str, tuple[float, float, float]]
     version: int
 
 
-_NEIGHBOUR_ARRAYS: Final = ("ends", "ages", "places", "together", "bought", "logs")
+_NEIGHBOUR_ARRAYS: Final = ("ends", "ages", "places", "together", "bought", "sums", "logs")
 
 
 def dump(knowledge: Knowledge, due: Rows, folder: Path) -> None:
