@@ -160,14 +160,14 @@ class RankingSettings(Section):
     weight_trending: float = Field(0.3, ge=0, description="of what is popular of late, in the same")
     weight_again: float = Field(2.0, ge=0, description="of meeting an item again that the visitor met last, where visitors do so")
     seen_factor: float = Field(0.3, ge=0, le=1, description="how much other reasons count for the visitor's latest items")
-    weight_new: float = Field(0.15, ge=0)
+    weight_new: float = Field(0.15, ge=0, description="of the newest item; halves with each new_half_life_s")
     weight_search: float = Field(1.0, ge=0)
     weight_discount: float = Field(0.1, ge=0, description="times the share by which the price is below the list price")
     new_half_life_s: float = Field(86_400.0, gt=0)
     shown_penalty: float = Field(0.02, ge=0, description="score lost per impression without a click")
     hide_bought_days: float = Field(30.0, ge=0)
     hide_in_cart: bool = True
-    hide_clicked: bool = False
+    hide_seen: tuple[str, ...] = Field((), description="JSON list of the placements that leave out what the visitor opened lately")
     max_per_category: int = Field(12, ge=1)
     max_per_brand: int = Field(50, ge=1)
     explore_every: int = Field(10, ge=0, description="each so-many-th slot goes to a new item; 0: none")

@@ -51,6 +51,8 @@ class Wish:
     vectors: Vectors
     #: int32; nearest items of interests and query, -1 where there are fewer.
     found: NDArray[np.int32]
+    #: Where the list is to stand.
+    placement: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +184,11 @@ class Ranker:
             keys += [*near.medoids.tolist(), taste.query] if searched else near.medoids.tolist()
         labels = self._nearest.get(keys, np.concatenate([met_vectors[:0], *wanted]), n)
         ends = np.cumsum([len(w) for w in wanted])
-        return [
-            Wish(profile, taste, near, np.concatenate([w, query]), np.concatenate([labels[end - len(w) : end].ravel(), rows]))
-            for profile, taste, near, w, end, (query, rows) in zip(profiles, tastes, found, wanted, ends, filtered, strict=True)
-        ]
+        wishes = []
+        for profile, taste, near, w, end, (query, rows) in zip(profiles, tastes, found, wanted, ends, filtered, strict=True):
+            mine = np.concatenate([labels[end - len(w) : end].ravel(), rows])
+            wishes.append(Wish(profile, taste, near, np.concatenate([w, query]), mine, placement))
+        return wishes
 
     def _interests(self, taste: Taste, met: NDArray[np.int32], met_vectors: Vectors) -> tuple[Interests, Vectors]:
         """Cluster what the visitor met; medoids are returned as rows of the item table."""
@@ -200,7 +203,7 @@ class Ranker:
     def _trace(  # noqa: PLR0917 - traces names them
         self, wish: Wish, scene: Scene, now_ms: int, size: int, ask: int, absent: NDArray[np.int32]
     ) -> Trace:
-        hidden = hidden_from(wish.profile, self.items, self.settings, now_ms)
+        hidden = hidden_from(wish.profile, self.items, self.settings, now_ms, wish.placement)
         hidden_rows = hidden.rows
         following = self._following(wish.taste)
         latest = wish.taste.rows[: len(following.again)] if self.settings.weight_again else _NOBODY

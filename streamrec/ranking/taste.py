@@ -75,12 +75,12 @@ class Hidden:
         return np.fromiter(everything, np.int32, len(everything))
 
 
-def hidden_from(profile: Profile, items: ItemTable, settings: RankingSettings, now_ms: int) -> Hidden:
-    """Return what the visitor bought within ``hide_bought_days``, has in the cart, and, if so set, opened."""
+def hidden_from(profile: Profile, items: ItemTable, settings: RankingSettings, now_ms: int, placement: str = HOME) -> Hidden:
+    """Return what the visitor bought within ``hide_bought_days``, has in the cart, and, if the placement hides it, opened."""
     since = now_ms - int(settings.hide_bought_days * _DAY_MS)
     bought = profile.bought_since(since + 1) if settings.hide_bought_days else set()
     in_cart = profile.in_cart() if settings.hide_in_cart else {}
-    clicked = {i.item_id for i in profile.recent if i.kind == "click"} if settings.hide_clicked else set()
+    clicked = {i.item_id for i in profile.recent if i.kind == "click"} if placement in settings.hide_seen else set()
     return Hidden(_known(items, bought), _known(items, in_cart), _known(items, clicked))
 
 

@@ -15,6 +15,7 @@ from streamrec.catalogue.table import ItemTable
 from streamrec.clock import Clock
 from streamrec.config import RankingSettings
 from streamrec.events import Campaign
+from streamrec.lists.keys import HOME
 from streamrec.lists.pins import PinStore, TimedPin, pack_pins
 from streamrec.recommender.knowledge import Knowledge
 from streamrec.recommender.share import Share
@@ -74,7 +75,7 @@ def timed_pins(book: CampaignBook, items: ItemTable, settings: RankingSettings, 
     Left to it are slots past the published list's end; all pins where opened items are hidden, which readers cannot tell; and pins
     that share time and slot or item with one of a segment, with an exclusion of a segment, or with another that is left.
     """
-    if settings.hide_clicked:
+    if HOME in settings.hide_seen:
         return ()
     coming = book.coming(now_ms)
     claims = [

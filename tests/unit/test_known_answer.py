@@ -59,7 +59,7 @@ def visits(items: ItemTable) -> tuple[list[Profile], NeighbourTable]:
 def test_the_held_out_item_of_the_own_colour_comes_first(parts: dict[str, float]) -> None:
     items, index = catalogue()
     profiles, neighbours = visits(items)
-    settings = RankingSettings(hide_clicked=True, explore_every=0, list_size=5, **parts)
+    settings = RankingSettings(hide_seen=("home",), explore_every=0, list_size=5, **parts)
     ranker = Ranker(items, index, neighbours, CampaignBook(), settings)
     lists = [ranking.ids(items) for ranking in ranker.rank(profiles, T0 + 60_000)]
     assert [ids[0] for ids in lists] == [f"item{user}" for user in range(SIZE)]

@@ -14,5 +14,9 @@ PARTS: Final[dict[str, dict[str, Any]]] = {
     "discount": {"weight_discount": 0.0},
     "interests": {"max_interests": 1},
     "earlier_items": {"seeds": 1},
+    "position": {"seed_decay": 1.0},
+    "again": {"weight_again": 0.0},
+    "seen_factor": {"seen_factor": 1.0},
+    "smoothing": {"smoothing": 0.01},
     "diversity": {"max_per_category": 10_000, "max_per_brand": 10_000},
 }

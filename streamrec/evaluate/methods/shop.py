@@ -18,14 +18,15 @@ from streamrec.evaluate.streams import Step
 from streamrec.evaluate.texts import StreamTexts
 from streamrec.events import Campaign, CatalogItem, Event
 from streamrec.events.topics import CAMPAIGNS, CATALOG
+from streamrec.lists.keys import HOME
 from streamrec.lists.visitors import MemoryVisitorStore, VisitorUpdate
 from streamrec.profiles import Profile, apply
 from streamrec.ranking import Ranker
 from streamrec.recommender import Knowledge
 
 #: What a list may repeat, and what it may not: hiding belongs to the placement, so both are asked of every method.
-SHOWING: Final[dict[str, Any]] = {"hide_clicked": False, "hide_in_cart": False, "hide_bought_days": 0.0}
-HIDING: Final[dict[str, Any]] = {"hide_clicked": True, "hide_in_cart": True, "hide_bought_days": 36_500.0}
+SHOWING: Final[dict[str, Any]] = {"hide_seen": (), "hide_in_cart": False, "hide_bought_days": 0.0}
+HIDING: Final[dict[str, Any]] = {"hide_seen": (HOME,), "hide_in_cart": True, "hide_bought_days": 36_500.0}
 
 
 class Shop:

@@ -43,6 +43,21 @@ def test_the_nearest_five_other_items_of_the_visit_are_named() -> None:
     assert after(*events)[0][1].neighbours == ("i7", "i6", "i5", "i4", "i3")
 
 
+def test_an_echo_tells_the_place_that_the_order_of_the_own_message_tells() -> None:
+    told = after(*(click(f"i{i}", T0 + i) for i in range(4)))
+    assert told[0][1].neighbours == ("i2", "i1", "i0")
+    assert [(item_id, m.distance) for item_id, m in told[1:]] == [("i2", 1), ("i1", 2), ("i0", 3)]
+
+
+def test_a_click_on_the_item_that_was_clicked_last_in_the_visit_is_told_so() -> None:
+    assert after(click("a"), click("a", T0 + 1))[0][1].again
+    assert not after(click("a"))[0][1].again
+    assert not after(click("a"), click("b", T0 + 1), click("a", T0 + 2))[0][1].again
+    assert not after(click("a"), click("a", T0 + HOUR + 1))[0][1].again
+    assert not after(click("a"), Cart(item_id="a", op="add", ts=T0 + 1))[0][1].again
+    assert after(click("a"), Cart(item_id="a", op="add", ts=T0 + 1), click("a", T0 + 2))[0][1].again
+
+
 def test_a_late_event_makes_the_pair_that_it_would_have_made_in_time() -> None:
     in_time = pairs(after(click("a", T0), click("b", T0 + 1)))
     late = pairs(after(click("b", T0 + 1), click("a", T0)))

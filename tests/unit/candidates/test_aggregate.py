@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,9 +21,9 @@ HOUR = 3_600_000
 
 
 def act(
-    visitor: int = 1, ts: int = T0, neighbours: tuple[str, ...] = (), kind: str = "click", *, echo: bool = False
+    visitor: int = 1, ts: int = T0, neighbours: tuple[str, ...] = (), kind: str = "click", *, echo: bool = False, **told: Any
 ) -> ItemActivity:
-    return ItemActivity(visitor=visitor, kind=kind, ts=ts, neighbours=neighbours, echo=echo)  # type: ignore[arg-type]
+    return ItemActivity(visitor=visitor, kind=kind, ts=ts, neighbours=neighbours, echo=echo, **told)  # type: ignore[arg-type]
 
 
 ACTIVITY = st.builds(
@@ -31,6 +33,8 @@ ACTIVITY = st.builds(
     st.lists(st.sampled_from("abcd"), max_size=3).map(tuple),
     st.sampled_from(["click", "cart", "order"]),
     echo=st.booleans(),
+    distance=st.integers(1, 3),
+    again=st.booleans(),
 )
 MESSAGES = st.lists(st.tuples(st.sampled_from("ab"), ACTIVITY), max_size=30)
 
@@ -95,6 +99,82 @@ def test_a_purchase_counts_as_met_once_and_as_bought_once() -> None:
     record = aggregator.record("a")
     assert record is not None
     assert [(n.together, n.bought) for n in record.neighbours] == [(2.0, 1.0)]
+
+
+def weights(aggregator: CovisitationAggregator, item_id: str = "a") -> dict[str, float]:
+    record = aggregator.record(item_id)
+    assert record is not None
+    return {neighbour.item_id: neighbour.together for neighbour in record.neighbours}
+
+
+def test_the_farther_two_items_are_in_a_visit_the_less_the_visitor_counts_for_them() -> None:
+    aggregator = CovisitationAggregator()
+    aggregator.update([("a", act(1, T0, ("b", "c", "d"))), ("b", act(1, T0, ("a",), echo=True, distance=4))])
+    assert weights(aggregator) == {"b": 1.0, "c": 0.5, "d": pytest.approx(1 / 3)}
+    assert weights(aggregator, "b") == {"a": 0.25}
+    # The newest meeting of a visitor counts, of equal times the nearer one.
+    aggregator.update([("a", act(1, T0 + 1, ("x", "b"))), ("a", act(1, T0, ("d",)))])
+    assert weights(aggregator) == {"b": 0.5, "c": 0.5, "d": 1.0, "x": 1.0}
+
+
+def test_an_order_of_many_lines_says_as_little_of_each_as_there_are_others() -> None:
+    aggregator = CovisitationAggregator()
+    aggregator.update([("a", act(1, T0, ("b", "c", "d", "e"), "order")), ("a", act(2, T0, ("b",), "order"))])
+    record = aggregator.record("a")
+    assert record is not None
+    assert [(n.item_id, n.together, n.bought) for n in record.neighbours[:2]] == [("b", 1.25, 2.0), ("c", 0.25, 1.0)]
+
+
+def test_orders_push_no_visit_out() -> None:
+    aggregator = CovisitationAggregator(max_pairs=4)
+    aggregator.update([("a", act(1, T0, ("b",))), ("a", act(2, T0 + 1, tuple("cdefgh"), "order"))])
+    assert weights(aggregator)["b"] == pytest.approx(1.0)
+
+
+def test_the_total_counts_the_neighbours_that_found_no_room_in_the_record() -> None:
+    aggregator = CovisitationAggregator(max_neighbours=2)
+    aggregator.update([("a", act(n, T0, (f"b{n}",))) for n in range(5)])
+    record = aggregator.record("a")
+    assert record is not None
+    assert (len(record.neighbours), record.total) == (2, 5.0)
+
+
+def test_a_record_tells_the_share_of_visitors_that_met_the_item_again_and_their_number_over_weeks() -> None:
+    aggregator = CovisitationAggregator(popularity_half_life_s=3600, together_half_life_s=7200)
+    aggregator.update([("a", act(1, T0)), ("a", act(1, T0 + 1, again=True)), *(("a", act(n, T0 + 1)) for n in (2, 3, 4))])
+    record = aggregator.record("a")
+    assert record is not None
+    assert record.again == pytest.approx(0.25)
+    aggregator.update([("a", act(5, T0 + 2 * HOUR + 1))])
+    later = aggregator.record("a")
+    assert later is not None
+    assert later.again == pytest.approx(0.5 / 3)
+    assert (later.popularity, later.visitors) == (pytest.approx(1 + 4 / 4), pytest.approx(1 + 4 / 2))
+
+
+def test_a_share_is_of_the_visitors_that_are_kept() -> None:
+    """The last of ten visitors met the item again, and one of long before; three are kept."""
+    aggregator = CovisitationAggregator(max_touches=3)
+    aggregator.update([("a", act(n, T0 + n, again=n in {0, 9})) for n in range(10)])
+    record = aggregator.record("a")
+    assert record is not None
+    assert record.again == pytest.approx(1 / 3, rel=1e-3)
+
+
+def test_a_state_of_before_distances_is_read_as_if_all_had_been_one() -> None:
+    state = msgspec.msgpack.encode([1, [[7, 5]], ["b", "c"], [[0, 7, False, 0], [1, 7, True, 5]]])
+    aggregator = CovisitationAggregator()
+    aggregator.restore("a", ItemNeighbours(as_of=T0, popularity=1.0, neighbours=(), state=state))
+    record = aggregator.record("a")
+    assert record is not None
+    assert [(n.item_id, round(n.together, 6), round(n.bought, 6)) for n in record.neighbours] == [("c", 1, 1), ("b", 1, 0)]
+    assert record.popularity == pytest.approx(1.0)
+
+
+def test_a_state_that_names_nobody_is_refused() -> None:
+    state = msgspec.msgpack.encode([2, [], ["b"], [[1, 7, 1, 0]], [], []])
+    with pytest.raises(InvalidMessage, match="state of item a: a name is missing"):
+        CovisitationAggregator().restore("a", ItemNeighbours(as_of=T0, popularity=1.0, neighbours=(), state=state))
 
 
 def test_an_echo_is_a_pair_but_no_visit() -> None:
@@ -176,7 +256,7 @@ def test_a_record_fits_its_topic_even_with_the_longest_ids() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 20)), max_size=60), st.randoms(use_true_random=False))
 def test_the_newest_are_those_of_the_whole_history(pairs: list[tuple[int, int]], rng: random.Random) -> None:
-    newest: Newest[int] = Newest(3)
+    newest: Newest[int, int] = Newest(3)
     shuffled = pairs + pairs
     rng.shuffle(shuffled)
     for key, ts in shuffled:

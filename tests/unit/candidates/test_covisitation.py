@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
-from streamrec.candidates import NeighbourTable, from_seeds
+from streamrec.candidates import NeighbourTable, from_seeds, transitions
 from streamrec.catalogue import ItemTable
 from streamrec.events import ItemNeighbours, Neighbour
 
@@ -94,3 +95,51 @@ def test_an_item_is_never_its_own_companion() -> None:
     items, neighbours = table("a", "b")
     neighbours.update("a", record(a=9, b=1))
     assert list(strengths(items, neighbours, "a")) == ["b"]
+
+
+def next_of(items: ItemTable, neighbours: NeighbourTable, weights: dict[str, float], smoothing: float = 2.0) -> dict[str, float]:
+    found = transitions(neighbours, items.find_all(tuple(weights)), np.array(list(weights.values())), smoothing)
+    return dict(zip(items.ids(found.related.rows), found.related.strengths.tolist(), strict=True)) | {"": found.unexplained}
+
+
+def test_the_probability_of_the_next_item_is_its_share_of_what_was_met_beside_the_seed() -> None:
+    items, neighbours = table("a", "b", "c", "d")
+    neighbours.update("a", record(b=6, c=2))
+    assert next_of(items, neighbours, {"a": 1.0}) == pytest.approx({"b": 0.6, "c": 0.2, "": 0.2})
+    # What found no room in the record is explained all the same, by nothing that may be listed.
+    neighbours.update("a", msgspec.structs.replace(record(b=6, c=2), total=18.0))
+    assert next_of(items, neighbours, {"a": 1.0}) == pytest.approx({"b": 0.3, "c": 0.1, "": 0.1})
+    assert next_of(items, neighbours, {"d": 1.0}) == {"": 1.0}
+    assert next_of(items, neighbours, {}) == {"": 1.0}
+
+
+def test_seeds_are_mixed_by_their_weights_and_the_strongest_is_the_reason() -> None:
+    items, neighbours = table("a", "b", "both", "one")
+    neighbours.update("a", record(both=2, one=6))
+    neighbours.update("b", record(both=8))
+    found = next_of(items, neighbours, {"a": 1.0, "b": 0.5})
+    assert found == pytest.approx({"both": 2 / 3 * 0.2 + 1 / 3 * 0.8, "one": 2 / 3 * 0.6, "": 0.2})
+    related = transitions(neighbours, items.find_all(("a", "b")), np.array([1.0, 0.5]), 2.0).related
+    assert dict(zip(items.ids(related.rows), items.ids(related.because), strict=True)) == {"both": "b", "one": "a"}
+
+
+def test_the_share_that_meets_an_item_again_is_drawn_to_that_of_the_shop() -> None:
+    items, neighbours = table("a", "b", "new")
+    kept = record(1.0)
+    for name, visitors, again in (("a", 30.0, 0.5), ("b", 10.0, 0.1), ("a", 10.0, 0.5), ("gone", 99.0, 1.0), ("gone", 99.0, 1.0)):
+        neighbours.update(name, msgspec.structs.replace(kept, visitors=visitors, again=again))
+    neighbours.update("gone", None)
+    # The shop's: (10 * 0.5 + 10 * 0.1) / 20.
+    shares = neighbours.again(items.find_all(("a", "b", "new")), 5.0)
+    assert shares.tolist() == pytest.approx([(5 + 5 * 0.3) / 15, (1 + 5 * 0.3) / 15, 0.3], abs=1e-5)
+    empty = NeighbourTable(items)
+    assert empty.again(items.find_all(("a",)), 5.0).tolist() == [0.0]
+
+
+def test_visitors_over_weeks_are_brought_to_one_time_like_popularity() -> None:
+    _, neighbours = table("a", "b", "c")
+    neighbours.update("a", msgspec.structs.replace(record(as_of=T0), visitors=8.0))
+    neighbours.update("b", msgspec.structs.replace(record(as_of=T0 + DAY), visitors=5.0))
+    logs = neighbours.log_visitors()
+    assert 2 ** (logs[0] - logs[1]) == pytest.approx(8 / 5 / 2)
+    assert logs[2] == -np.inf

@@ -57,7 +57,7 @@ def test_unknown_and_removed_items_are_not_in_the_catalogue() -> None:
 
 
 def test_an_opened_item_says_so_where_opened_items_are_hidden() -> None:
-    world = shop(RankingSettings(hide_clicked=True))
+    world = shop(RankingSettings(hide_seen=("home",)))
     assert why(world, "tea1", click("tea1")).reasons == ["opened before, and opened items are hidden"]
 
 
@@ -69,13 +69,13 @@ def test_a_candidate_below_the_list_tells_its_rank_and_the_cut() -> None:
 
 
 def test_an_item_held_back_by_a_cap_names_the_cap() -> None:
-    world = shop(RankingSettings(explore_every=0, max_per_category=2))
+    world = shop(RankingSettings(explore_every=0, max_per_category=2, seen_factor=1.0))
     assert why(world, "tea2", click("tea0"), k=4).reasons == [
         "the list already has 2 items of category 'tea', its cap; by its score it is 3rd",
     ]
     told = why(world, "tea2", click("tea0"), k=9)
     assert told.reasons[0] == "the list already has 2 items of category 'tea', its cap, but without it the list would be short"
-    branded = World(RankingSettings(explore_every=0, max_per_brand=1))
+    branded = World(RankingSettings(explore_every=0, max_per_brand=1, seen_factor=1.0))
     for i, name in enumerate(("a", "b", "c")):
         branded.item(name, (1, 0, 0, i / 5), brand="" if name == "c" else "B")
     assert why(branded, "b", click("a"), k=2).reasons == [

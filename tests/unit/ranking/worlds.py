@@ -57,9 +57,11 @@ class World:
     def stock(self, item_id: str, quantity: int) -> None:
         self.items.apply(STOCK, item_id, Stock(quantity=quantity, ts=T0 + self.order()), 0)
 
-    def met(self, item_id: str, popularity: float, neighbours: Mapping[str, float] | None = None, bought: float = 0.0) -> None:
+    def met(
+        self, item_id: str, popularity: float, neighbours: Mapping[str, float] | None = None, bought: float = 0.0, **told: float
+    ) -> None:
         pairs = tuple(Neighbour(item_id=n, together=w, bought=bought * w) for n, w in (neighbours or {}).items())
-        self.neighbours.update(item_id, ItemNeighbours(as_of=T0, popularity=popularity, neighbours=pairs))
+        self.neighbours.update(item_id, ItemNeighbours(as_of=T0, popularity=popularity, neighbours=pairs, **told))
 
     def campaign(self, name: str, action: str, *items: str, **fields: Any) -> None:
         targets = fields.pop("targets", Targets(items=items))

@@ -81,7 +81,7 @@ def test_slots_behind_the_lists_end_and_shops_that_hide_opened_items_are_left_to
     board = Board()
     board.pin("a", "i1", "i2", slots=(4, 5))
     assert [pin[:2] for pin in board.at(0)] == [(4, "i1")]
-    board.room.knowledge.ranker.settings = board.room.settings.ranking.model_copy(update={"hide_clicked": True})
+    board.room.knowledge.ranker.settings = board.room.settings.ranking.model_copy(update={"hide_seen": ("home",)})
     assert board.at(RELOOK_MS) == []
 
 
