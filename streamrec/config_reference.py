@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from inspect import cleandoc
 from typing import Any, Final
 
 import annotated_types
@@ -48,7 +49,7 @@ def _is_section(field: FieldInfo) -> bool:
 
 
 def _table(title: str, text: str, rows: list[str]) -> str:
-    head = f"\n## {title}\n" + (f"\n{text.strip()}\n" if text else "")
+    head = f"\n## {title}\n" + (f"\n{cleandoc(text)}\n" if text else "")
     return head + "\n| variable | values | default | meaning |\n|---|---|---|---|\n" + "".join(rows)
 
 

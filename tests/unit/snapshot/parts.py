@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from streamrec.candidates import transitions
 from streamrec.events.topics import CATALOG, STOCK
 from streamrec.recommender import Knowledge
 from streamrec.snapshot import Origin, SnapshotFolder
@@ -44,13 +45,16 @@ def known(knowledge: Knowledge) -> dict[str, Any]:
     """Return everything that is known of each item, by id, free of row numbers."""
     items, found = knowledge.items, {}
     books = {"category": items.categories, "brand": items.brands, "seller": items.sellers}
-    popularity = knowledge.neighbours.log_popularity()
+    popularity, visitors = knowledge.neighbours.log_popularity(), knowledge.neighbours.log_visitors()
     for row, item_id in enumerate(items.ids(np.arange(len(items)))):
         said: dict[str, Any] = {name: column[row].item() for name, column in items.state().columns.items() if name not in books}
         said |= {name: book.name(int(items.state().columns[name][row])) for name, book in books.items()}
-        said |= {"title": items.title(row), "popularity": popularity[row].item()}
+        said |= {"title": items.title(row), "popularity": popularity[row].item(), "visitors": visitors[row].item()}
         said["vector"] = knowledge.index.vectors([row]).tolist() if row in knowledge.index else None
         rows, similarity, _ = knowledge.neighbours.related(np.array([row], np.int32))
         said["related"] = sorted(zip(items.ids(rows), similarity.tolist(), strict=True))
+        following = transitions(knowledge.neighbours, np.array([row], np.int32), np.ones(1), 5.0)
+        said["next"] = sorted(zip(items.ids(following.related.rows), following.related.strengths.tolist(), strict=True))
+        said["unexplained"], said["again"] = following.unexplained, following.again.tolist()
         found[item_id] = {name: "nan" if value != value else value for name, value in said.items()}
     return found
