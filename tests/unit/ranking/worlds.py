@@ -58,7 +58,7 @@ class World:
         self.items.apply(STOCK, item_id, Stock(quantity=quantity, ts=T0 + self.order()), 0)
 
     def met(
-        self, item_id: str, popularity: float, neighbours: Mapping[str, float] | None = None, bought: float = 0.0, **told: float
+        self, item_id: str, popularity: float, neighbours: Mapping[str, float] | None = None, bought: float = 0.0, **told: Any
     ) -> None:
         pairs = tuple(Neighbour(item_id=n, together=w, bought=bought * w) for n, w in (neighbours or {}).items())
         self.neighbours.update(item_id, ItemNeighbours(as_of=T0, popularity=popularity, neighbours=pairs, **told))
