@@ -139,8 +139,8 @@ class CovisitationAggregator:
         before, changed = len(item), False
         if not activity.echo:
             changed = item.touches.put(activity.visitor, activity.ts)
-        if activity.again:
-            changed |= item.again.put(activity.visitor, activity.ts)
+            if activity.again:
+                changed |= item.again.put(activity.visitor, activity.ts)
         pairs = item.pairs(activity.kind)
         for place, neighbour in enumerate(activity.neighbours, 1):
             if neighbour != item_id:
@@ -173,7 +173,7 @@ class CovisitationAggregator:
             return None
         touches, again = list(item.touches.newest_first()), list(item.again.newest_first())
         met, bought = list(item.met.newest_first()), list(item.bought.newest_first())
-        as_of = max(*(ts for ts, _ in touches[:1]), *(ts for (ts, _), _ in (*met[:1], *bought[:1])), 0)
+        as_of = max([*(ts for ts, _ in touches[:1]), *(ts for (ts, _), _ in (*met[:1], *bought[:1]))])
         neighbours = self._neighbours(met, bought, as_of)
         ages = [as_of - ts for ts, _ in touches]
         return ItemNeighbours(
