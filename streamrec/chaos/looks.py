@@ -132,7 +132,7 @@ def counted(kafka: KafkaSettings) -> dict[str, dict[int, int]]:
         if value is None:
             found.pop(item_id, None)
             continue
-        as_of, _, _, state = msgspec.msgpack.decode(value)
+        as_of, _, _, state, *_ = msgspec.msgpack.decode(value)
         found[item_id] = {visitor: as_of - age for visitor, age in msgspec.msgpack.decode(state)[1]}
     return found
 

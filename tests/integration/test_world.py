@@ -12,7 +12,7 @@ from tests.integration.shop import Shop, await_until, now_ms
 pytestmark = [pytest.mark.integration, pytest.mark.embedded_only]
 
 SIZE = 16
-SETTINGS = {"STREAMREC_RANKING__HIDE_CLICKED": "true", "STREAMREC_RANKING__EXPLORE_EVERY": "0"}
+SETTINGS = {"STREAMREC_RANKING__HIDE_SEEN": '["home"]', "STREAMREC_RANKING__EXPLORE_EVERY": "0"}
 
 
 def test_each_visitor_is_shown_first_the_item_that_was_held_out(tmp_path: Path) -> None:
