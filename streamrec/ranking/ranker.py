@@ -28,7 +28,7 @@ from streamrec.ranking.reasons import Ranking, Reason
 from streamrec.ranking.scene import Scene, Scenes
 from streamrec.ranking.score import PARTS, Scores, combine, cosines
 from streamrec.ranking.search import FilteredSearch
-from streamrec.ranking.select import Limits, Selection, select
+from streamrec.ranking.select import Limits, Selection, keep_places, select
 from streamrec.ranking.taste import Hidden, Taste, hidden_from, taste_of
 
 #: Visitors whose vectors are held at once: 64 × 64 recent items × 512 float32 are 8 MB.
@@ -122,7 +122,8 @@ class Ranker:
 
         Never shown: what is unavailable, excluded, not in the catalogue, bought within ``hide_bought_days`` or in the cart; nor
         anything twice. A list is shorter than ``k`` only when nothing else may be shown. ``absent``, one or none for each visitor,
-        are rows that compete although nobody may see them now: whoever publishes the list keeps their places.
+        are rows that get a place by their score although nobody may see them now: whoever publishes the list leaves it blank. They
+        change nothing of what is seen but its end.
         """
         size = self.settings.list_size if k is None else k
         return [self.ranking(trace) for trace in self.traces(visitors, now_ms, size, placement, absent=absent)]
@@ -208,12 +209,7 @@ class Ranker:
         following = self._following(wish.taste)
         latest = wish.taste.rows[: len(following.again)] if self.settings.weight_again else _NOBODY
         rows = distinct(np.concatenate([wish.found[wish.found >= 0], following.related.rows, latest, scene.common, absent]))
-
-        def may_compete(rows: NDArray[np.int32]) -> NDArray[np.bool_]:
-            allowed = scene.allowed[rows] | marks(rows, absent) if len(absent) else scene.allowed[rows]
-            return allowed & ~marks(rows, hidden_rows)
-
-        shown = may_compete(rows)
+        shown = scene.allowed[rows] & ~marks(rows, hidden_rows)
         if int(shown.sum()) < size:
             rows = np.union1d(rows, scene.more(size + len(rows) + len(hidden_rows)))
         organic = np.ones(len(rows), np.bool_)
@@ -222,13 +218,17 @@ class Ranker:
             own, rows = rows, np.union1d(rows, np.array(extra, np.int32))
             organic = marks(rows, own)
         if len(rows) > len(shown):
-            shown = may_compete(rows)
+            shown = scene.allowed[rows] & ~marks(rows, hidden_rows)
         # Estimates are shared out among what everybody may see, so that what is absent takes nothing from it.
         scores, evidence = self._score(wish, scene, following, rows, organic & scene.allowed[rows])
         competing = np.flatnonzero(shown & organic)
         order = competing[best_first(scores.total[competing], self.items.id_hash[rows[competing]])]
         pins = self._pins(scene, rows, shown)
         selection = self._select(scene, rows, order, pins, size)
+        if len(absent):
+            away = np.flatnonzero(marks(rows, absent) & ~marks(rows, hidden_rows) & ~scene.allowed[rows])
+            best = away[best_first(scores.total[away], self.items.id_hash[rows[away]])]
+            keep_places(selection, best.tolist(), scores.total, size)
         return Trace(wish, scene, hidden, rows, organic, scores, evidence, order, pins, selection)
 
     def _following(self, taste: Taste) -> Transitions:

@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-How = Literal["score", "pin", "explore", "overflow"]
+import numpy as np
+from numpy.typing import NDArray
+
+How = Literal["score", "pin", "explore", "overflow", "absent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +118,17 @@ def _overflow(slots: _Slots, held: list[int], reserved: Mapping[int, int]) -> bo
             slots.put(position, "pin" if position in reserved else "overflow")
             return True
     return False
+
+
+def keep_places(selection: Selection, absent: Sequence[int], scores: NDArray[np.float64], size: int) -> None:
+    """Put candidates that nobody may see now, best first, into the list, each before the first ordinary one that scores less.
+
+    Slots count what is seen, so these get none: the others stay in their order, and the list's end goes beyond ``size`` places.
+    """
+    chosen, how = selection.chosen, selection.how
+    for position in absent:
+        lower = (n for n, other in enumerate(chosen) if how[n] in {"score", "overflow"} and scores[other] < scores[position])
+        place = next(lower, len(chosen))
+        chosen.insert(place, position)
+        how.insert(place, "absent")
+        del chosen[size:], how[size:]

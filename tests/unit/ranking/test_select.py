@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamrec.ranking.select import Limits, Selection, select
+from streamrec.ranking.select import Limits, Selection, keep_places, select
 
 ORDERS = st.permutations(range(8))
 CODES = st.lists(st.integers(0, 2), min_size=8, max_size=8)
@@ -94,3 +95,21 @@ def test_looking_at_each_candidate_once_chooses_what_looking_again_and_again_wou
     order: list[int], categories: list[int], brands: list[int], limits: Limits, pins: dict[int, int]
 ) -> None:
     assert lay_out(order, categories, brands, limits, pins).chosen == slowly(order, categories, brands, limits, pins)
+
+
+@given(ORDERS, CODES, CODES, LIMITS, PINS, st.lists(st.sampled_from(range(8, 12)), unique=True))
+def test_kept_places_take_only_the_end_of_what_is_seen(
+    order: list[int], categories: list[int], brands: list[int], limits: Limits, pins: dict[int, int], absent: list[int]
+) -> None:
+    scores = np.zeros(12)
+    scores[order] = np.arange(8, 0, -1)
+    scores[8:] = [9.0, 6.5, 3.5, 0.0]
+    before = lay_out(order, categories, brands, limits, pins).chosen
+    selection = lay_out(order, categories, brands, limits, pins)
+    keep_places(selection, sorted(absent), scores, limits.size)
+    seen = [position for position in selection.chosen if position < 8]
+    assert seen == before[: len(seen)]
+    assert len(selection.chosen) == len(selection.how) <= limits.size
+    assert [p for p in selection.chosen if p >= 8] == [
+        p for p, how in zip(selection.chosen, selection.how, strict=True) if how == "absent"
+    ]

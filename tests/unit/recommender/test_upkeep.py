@@ -63,6 +63,20 @@ def test_a_list_that_was_ranked_while_an_item_was_gone_kept_its_place_and_gets_i
     assert room.pushed("refresh") == pushed  # nothing was ranked for it
 
 
+def test_places_that_are_kept_change_nothing_of_what_is_seen() -> None:
+    room = visited()
+    room.campaign("c", "pin", "i9", slots=(2,), segment="new")
+    room.tick()
+    room.stock(room.home("u")[0], 0)
+    room.visit(("u", Click(item_id="i1", ts=T0 + 500)))
+    now_ms = room.clock.now_ms()
+    [fresh] = room.knowledge.rank(room.store.load(["u"]), now_ms)
+    seen = room.home("u")
+    assert len(room.matrix.get("u").rows) == len(seen) + 1  # type: ignore[union-attr]
+    assert seen == room.knowledge.publish(fresh, now_ms, room.knowledge.hidden(now_ms)).ids()[: len(seen)]
+    assert seen[1] == "i9"
+
+
 def test_what_the_visitor_bought_last_keeps_no_place() -> None:
     room = visited()
     bought = room.home("u")[0]
