@@ -52,3 +52,14 @@ def test_what_the_catalogue_removed_or_a_segment_may_not_see_keeps_no_place() ->
     room.tick()
     room.visit(("u", Click(item_id="i1", ts=T0 + 500)))
     assert not {removed, kept_from_some} & set(room.knowledge.items.ids(room.matrix.get("u").rows))  # type: ignore[union-attr]
+
+
+def test_what_is_pinned_is_back_in_its_slot_without_a_ranking() -> None:
+    room = visited()
+    room.campaign("c", "pin", "i9", slots=(2,))
+    room.tick()
+    room.stock("i9", 0)
+    room.visit(("u", Click(item_id="i1", ts=T0 + 500)))
+    assert "i9" not in room.home("u")
+    room.stock("i9", 5)
+    assert room.home("u")[1] == "i9"
