@@ -228,7 +228,13 @@ class Ranker:
         if len(absent):
             away = np.flatnonzero(marks(rows, absent) & ~marks(rows, hidden_rows) & ~scene.allowed[rows])
             best = away[best_first(scores.total[away], self.items.id_hash[rows[away]])]
-            keep_places(selection, best.tolist(), scores.total, size)
+            slots = {pin.row: pin.slot for pin in reversed(scene.effects.pins)}
+            pinned = {
+                position: slots[row] for position, row in zip(best.tolist(), rows[best].tolist(), strict=True) if row in slots
+            }
+            # Those of slots last, so that none of the others moves them.
+            last = sorted(best.tolist(), key=lambda position: pinned.get(position, 0))
+            keep_places(selection, last, scores.total, size, pinned)
         return Trace(wish, scene, hidden, rows, organic, scores, evidence, order, pins, selection)
 
     def _following(self, taste: Taste) -> Transitions:

@@ -120,15 +120,18 @@ def _overflow(slots: _Slots, held: list[int], reserved: Mapping[int, int]) -> bo
     return False
 
 
-def keep_places(selection: Selection, absent: Sequence[int], scores: NDArray[np.float64], size: int) -> None:
+def keep_places(
+    selection: Selection, absent: Sequence[int], scores: NDArray[np.float64], size: int, pinned: Mapping[int, int]
+) -> None:
     """Put candidates that nobody may see now, best first, into the list, each before the first ordinary one that scores less.
 
-    Slots count what is seen, so these get none: the others stay in their order, and the list's end goes beyond ``size`` places.
+    Slots count what is seen, so these get none: the others stay in their order, and the list's end goes beyond ``size`` places. One
+    that is ``pinned``, position to slot, waits where its slot is: it is right at once when it is back.
     """
     chosen, how = selection.chosen, selection.how
     for position in absent:
         lower = (n for n, other in enumerate(chosen) if how[n] in {"score", "overflow"} and scores[other] < scores[position])
-        place = next(lower, len(chosen))
+        place = min(pinned[position] - 1, len(chosen)) if position in pinned else next(lower, len(chosen))
         chosen.insert(place, position)
         how.insert(place, "absent")
         del chosen[size:], how[size:]

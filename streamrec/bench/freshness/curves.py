@@ -41,8 +41,8 @@ def run_sizes(sizes: Sequence[int], options: FreshnessOptions, view: View, folde
             view.say(f"size {size:,}")
             reports[size] = run(replace(options, items=size, users=size), view)
             reports = dict(sorted(reports.items()))
-        if folder is not None:
-            write_curves(reports, folder)
+            if folder is not None:
+                write_curves(reports, folder)
     return {"sizes": {str(size): found for size, found in reports.items()}}
 
 

@@ -106,10 +106,12 @@ def test_kept_places_take_only_the_end_of_what_is_seen(
     scores[8:] = [9.0, 6.5, 3.5, 0.0]
     before = lay_out(order, categories, brands, limits, pins).chosen
     selection = lay_out(order, categories, brands, limits, pins)
-    keep_places(selection, sorted(absent), scores, limits.size)
+    keep_places(selection, sorted(absent), scores, limits.size, {10: 2})
     seen = [position for position in selection.chosen if position < 8]
     assert seen == before[: len(seen)]
     assert len(selection.chosen) == len(selection.how) <= limits.size
     assert [p for p in selection.chosen if p >= 8] == [
         p for p, how in zip(selection.chosen, selection.how, strict=True) if how == "absent"
     ]
+    if 10 in absent and max(absent) == 10 and limits.size > 1:
+        assert selection.chosen.index(10) == 1
