@@ -43,9 +43,16 @@ from streamrec.cli.parts import Parts, pass_parts
     "--session-days", type=click.FloatRange(0), default=0.0, help="Also train on all but so many last days and test on those."
 )
 @click.option("--ablation", is_flag=True, help="Also measure our ranking without each of its parts.")
+@click.option(
+    "--report",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIRECTORY",
+    help="Write a page with tables and plots here, and go on where a run was cut off.",
+)
 @json_option
 @pass_parts
-def evaluate(parts: Parts, /, as_json: bool, **choices: Any) -> None:
+def evaluate(parts: Parts, /, folder: Path | None, as_json: bool, **choices: Any) -> None:
     """Measure the lists on real streams, beside other methods.
 
     Each stream is replayed in event-time order through the code that workers run: for each next interaction first every method
@@ -53,12 +60,15 @@ def evaluate(parts: Parts, /, as_json: bool, **choices: Any) -> None:
     """
     from streamrec.evaluate import Options, run
     from streamrec.evaluate.methods import METHODS
+    from streamrec.evaluate.report import TABLES, Report
     from streamrec.evaluate.tables import COLUMNS, rows
 
     unknown = sorted(set(choices["methods"]) - set(METHODS))
     if unknown:
         msg = f"{', '.join(unknown)} is no method; choose from {', '.join(METHODS)}"
         raise click.BadParameter(msg, param_hint="--method")
+    report = None if folder is None else Report(folder)
+    measured = report.read() if report else {}
     with progress() as bar:
         tasks: dict[str, Any] = {}
 
@@ -67,11 +77,11 @@ def evaluate(parts: Parts, /, as_json: bool, **choices: Any) -> None:
                 tasks[what] = bar.add_task(what, total=total or None, note="")
             bar.advance(tasks[what], steps)
 
-        result = run(Options(**choices), parts.settings, say)
+        result = run(Options(**choices), parts.settings, say, measured=measured, done=report.write if report else lambda _: None)
     if as_json:
         emit(result)
         return
-    for kind in ("streams", "sessions", "ablation"):
+    for kind in TABLES:
         for name, methods in result[kind].items():
             table(COLUMNS, rows(methods), title=f"{kind}: {name}")
     for name, missing in result["missing"].items():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -12,12 +13,14 @@ from streamrec.config import Settings
 from streamrec.embedding import Encoder, HashingEncoder, load_encoder
 from streamrec.errors import ModelError
 from streamrec.evaluate.methods import METHODS, OURS, Method, Parts, ablations, build
-from streamrec.evaluate.replay import Plan, Replay, sampled
+from streamrec.evaluate.replay import ALL, NEW, Plan, Replay, sampled
 from streamrec.evaluate.sessions import last_days
 from streamrec.evaluate.streams import Stream, open_streams, read_stream
 from streamrec.evaluate.texts import StreamTexts
 
 _DAY_MS: Final = 86_400_000
+#: Each holds streams by name: three tables of methods' figures, what was left out, and what was measured of what.
+_KINDS: Final = ("streams", "sessions", "ablation", "missing", "data")
 
 #: Hears what is being done, and of how many steps how many went by since the last time.
 Progress = Callable[[str, int, int], None]
@@ -44,29 +47,37 @@ class Options:
     session_days: float = 0.0
     ablation: bool = False
 
+    @property
+    def how(self) -> dict[str, Any]:
+        """Return what must be the same for figures to be the same: all but where data lie and which streams were chosen."""
+        chosen = {name: value for name, value in asdict(self).items() if name not in {"data", "streams"}}
+        return {**chosen, "methods": list(self.methods)}
 
-def run(options: Options, settings: Settings | None = None, progress: Progress = lambda *_: None) -> dict[str, Any]:
+
+def run(
+    options: Options,
+    settings: Settings | None = None,
+    progress: Progress = lambda *_: None,
+    *,
+    measured: Mapping[str, Any] = MappingProxyType({}),
+    done: Callable[[Mapping[str, Any]], object] = lambda _: None,
+) -> dict[str, Any]:
     """Return the figures as ``streamrec evaluate --json`` prints them.
 
-    Raises DataError where the data hold no stream, or none of a name.
+    ``measured`` is what an earlier run returned: its streams are kept, and those that were measured in the same way are not
+    measured again. ``done`` hears the result so far after each stream. Raises DataError where the data hold no stream, or none of
+    a name.
     """
     settings = settings or Settings.load()
-    result: dict[str, Any] = {
-        "streams": {},
-        "sessions": {},
-        "ablation": {},
-        "missing": {},
-        "data": {},
-        "how": {
-            "limit": options.limit,
-            "sample": options.sample,
-            "warm_up": options.warm_up,
-            "seed": options.seed,
-            "session_days": options.session_days,
-        },
-    }
+    result: dict[str, Any] = {kind: dict(measured.get(kind, {})) for kind in _KINDS}
+    how = options.how
     encoder: Encoder | None = None
     for data in open_streams(options.data, options.streams):
+        if result["data"].get(data.name, {}).get("how") == how:
+            progress(f"{data.name}: measured before", 0, 0)
+            continue
+        for kind, protocol in product(_KINDS, (ALL, NEW)):
+            result[kind].pop(data.name + protocol, None)  # measured in another way
         progress(f"{data.name}: reading", 0, 0)
         stream = read_stream(data, options.limit)
         if stream.has_text:
@@ -76,6 +87,8 @@ def run(options: Options, settings: Settings | None = None, progress: Progress =
         span_s = (stream.steps[-1].at_ms - stream.steps[0].at_ms) / 1000 if stream.steps else 0.0
         parts = Parts(settings, stream, texts, max(86_400.0, span_s / options.refits))
         _Evaluation(options, parts, result, progress).run()
+        result["data"][data.name]["how"] = how
+        done(result)
     return result
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple, cast
 
@@ -18,8 +18,6 @@ from streamrec.lists.visitors import ListPatches
 from streamrec.ranking import Ranking, Reason, empty_ranking, reason_text
 from streamrec.recommender.knowledge import Knowledge
 
-#: Lines compared at once: some ms, while the store patches those before.
-_STEP: Final = 2048
 #: Where in a list the digits of its ``made_at`` stand.
 _MADE_AT: Final = len('{"made_at":')
 #: What stands behind an item where there is no byte for a comma, where none is needed, and where one is.
@@ -38,15 +36,15 @@ class Repair(NamedTuple):
 
 
 def repairs(
-    knowledge: Knowledge, matrix: ListMatrix, lines: Lines, hidden: NDArray[np.bool_], unfit: list[Lines]
+    knowledge: Knowledge, matrix: ListMatrix, blocks: Iterable[Lines], hidden: NDArray[np.bool_], unfit: list[Lines]
 ) -> Iterator[Repair]:
-    """Yield what makes the published lists on the lines what they should be, block by block.
+    """Yield what makes the published lists on the lines what they should be, block by block; no line is in two blocks.
 
     A list that somebody else wrote gets another ``made_at``, so that whoever wrote it notices. ``unfit`` gets the lines whose list
     has no room for what should stand there, as scores were changed since it was written: they are left alone.
     """
-    for start in range(0, len(lines), _STEP):
-        edits = matrix.edits(lines[start : start + _STEP], hidden)
+    for lines in blocks:
+        edits = matrix.edits(lines, hidden)
         texts = _texts(knowledge, matrix, edits)
         missing = np.array([text is None for text in texts], np.bool_)
         if missing.any():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from math import inf
 from typing import Final
 
 import numpy as np
@@ -31,10 +32,10 @@ STEP: Final = 16
 SMALLEST: Final = 2
 #: Lists sorted again at once when a boost or bury starts or ends, those of the visitors who came last.
 _OVERLAID: Final = 10_000
-#: Lists repaired per call of the store.
-_BLOCK: Final = 4096
+#: Lists compared at once: some ms, while the store patches those before.
+_BLOCK: Final = 1024
 #: Lists repaired with the change itself; the rest at the next ticks: the next changes, and events, come in between.
-AT_ONCE: Final = _BLOCK // 2
+AT_ONCE: Final = 2 * _BLOCK
 #: Lists ranked again per second for the sake of prices, or because they miss a few items: each takes one to two milliseconds, and a
 #: flash sale shortens a hundred thousand lists by one item that is mostly back soon.
 UNHURRIED_PER_S: Final = 100
@@ -157,10 +158,9 @@ class Upkeep:
             self._shifted(shift)
         begun = time.monotonic()
         self._look()
-        while len(self._broken):
-            self._repair(_BLOCK)
-            if time.monotonic() >= begun + max(_URGENT_S, budget_s):
-                return True
+        self._repair(deadline=begun + max(_URGENT_S, budget_s))
+        if len(self._broken):
+            return True
         self._overlay_until(begun + budget_s)
         self._adopt_until(begun + budget_s)
         self._let_go_on()
@@ -234,26 +234,41 @@ class Upkeep:
 
     # -- repair ------------------------------------------------------------------------------------------------------
 
-    def _repair(self, n: int) -> None:
-        """Repair lists that wait for it, about ``n`` at most."""
+    def _repair(self, n: float = inf, *, deadline: float = inf) -> None:
+        """Repair lists that wait for it, ``n`` at most, none but the first block after the ``deadline``.
+
+        While the store patches a block, the next ones are compared and sent: of comparing and patching the slower one counts.
+        """
+        # What another worker wrote meanwhile is followed, and waits again.
         while n > 0 and len(self._broken):
-            lines = self._broken.take(min(n, _BLOCK))
-            n -= len(lines)
+            taken: list[Lines] = []
             try:
                 self._settle_doubts()
-                self._patch(self._matrix.used(lines))
+                self._patch(self._blocks(n, deadline, taken))
             except Exception:
-                self._broken.mark(lines)
+                # Those that were repaired are compared again, which changes nothing.
+                for lines in reversed(taken):
+                    self._broken.mark(lines[::-1])
                 raise
+            n -= sum(map(len, taken))
+            if time.monotonic() >= deadline:
+                return
 
-    def _patch(self, lines: Lines) -> None:
+    def _blocks(self, n: float, deadline: float, taken: list[Lines]) -> Iterator[Lines]:
+        while n > 0 and len(self._broken) and not (taken and time.monotonic() >= deadline):
+            lines = self._broken.take(int(min(n, _BLOCK)))
+            n -= len(lines)
+            taken.append(lines)
+            yield self._matrix.used(lines)
+
+    def _patch(self, blocks: Iterable[Lines]) -> None:
         hidden = self._knowledge.hidden(self._clock.now_ms())
         unfit: list[Lines] = []
         made: list[Repair] = []
         refused: list[Lines] = []
 
         def patches() -> Iterator[ListPatches]:
-            for repair in repairs(self._knowledge, self._matrix, lines, hidden, unfit):
+            for repair in repairs(self._knowledge, self._matrix, blocks, hidden, unfit):
                 made.append(repair)
                 yield repair.patches
 
@@ -287,7 +302,7 @@ class Upkeep:
             try:
                 block = next(self._adoption, None)
                 self._know(block or [])
-                self._repair(_BLOCK)
+                self._repair(AT_ONCE)
             except Exception:
                 self.adopt()  # what a walk through the store missed once it does not come by again
                 raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from streamrec.bench.freshness.report import LATENCIES
 from streamrec.bench.freshness.run import run
 from streamrec.demo.view import View
 from streamrec.errors import ConfigError
+from streamrec.plotting import pyplot
 
 #: Title of a plot -> name of a curve -> where in a report its figure is.
 _Curves = Mapping[str, Mapping[str, tuple[str, ...]]]
@@ -48,7 +48,7 @@ def run_sizes(sizes: Sequence[int], options: FreshnessOptions, view: View, folde
 
 def _measured(folder: Path) -> dict[int, Result]:
     """Return the reports in a folder by size, none where it has none."""
-    _pyplot()  # before anything is measured for an hour
+    pyplot("--plots")  # before anything is measured for an hour
     path = folder / _REPORTS
     if not path.exists():
         return {}
@@ -122,7 +122,8 @@ def _told(value: float | None) -> str:
 
 
 def _plot(title: str, curves: Mapping[str, tuple[str, ...]], reports: Mapping[int, Result], folder: Path) -> Path:
-    figure, axes = _pyplot().subplots(figsize=(7.0, 4.5), layout="constrained")
+    draw = pyplot("--plots")
+    figure, axes = draw.subplots(figsize=(7.0, 4.5), layout="constrained")
     for name, where in curves.items():
         points = [(size, value) for size, found in reports.items() if (value := _figure(found, where)) is not None]
         if points:
@@ -133,15 +134,5 @@ def _plot(title: str, curves: Mapping[str, tuple[str, ...]], reports: Mapping[in
         axes.legend(fontsize="x-small")
     path = folder / f"{'-'.join(title.lower().replace(',', '').replace(chr(39), '').split())}.svg"
     figure.savefig(path)
-    _pyplot().close(figure)
+    draw.close(figure)
     return path
-
-
-def _pyplot() -> Any:
-    try:
-        import matplotlib as mpl  # noqa: PLC0415 - an extra: only plots need it
-    except ImportError as error:
-        msg = "plots need matplotlib; pip install 'streamrec[bench]', or leave --plots out"
-        raise ConfigError(msg) from error
-    mpl.use("svg")
-    return import_module("matplotlib.pyplot")
