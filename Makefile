@@ -15,7 +15,7 @@ DEMO_ARGS ?=
 LOCAL_ARGS ?=
 PYTEST_ARGS ?=
 # A file stays in one process, because its tests share a broker.
-SIDE_BY_SIDE ?= -n 2 --dist loadfile
+SIDE_BY_SIDE ?= -n 3 --dist loadfile
 # Tests of failures mostly wait.
 WAITING_SIDE_BY_SIDE ?= -n 3 --dist loadfile
 # Set where a skipped test must be a failure.
