@@ -24,7 +24,7 @@ def _ranking(rows: list[int], scores: list[float], reasons: dict[int, Reason] | 
 def _moved(
     matrix: ListMatrix, factors: list[float], *, pinning: tuple[int, ...] = (), explore_every: int = 0
 ) -> dict[str, list[int]]:
-    made = overlaid(matrix, matrix.users(), np.array(factors, np.float32), 0, pinning, explore_every)
+    made = overlaid(matrix, matrix.users(), np.array(factors, np.float32), 0, pinning, lambda _: explore_every)
     return {user_id: ranking.rows.tolist() for user_id, ranking in chain.from_iterable(made)}
 
 
