@@ -112,8 +112,8 @@ def _reach(parts: Parts, since_ms: int) -> Iterator[str]:
     kept_ms = TOPICS[IMPRESSIONS].retention_ms
     if kept_ms is not None and parts.clock.now_ms() - since_ms > kept_ms:
         yield (
-            f"{IMPRESSIONS} is made to keep {kept_ms // 3_600_000} h: where its retention.ms was not raised, earlier impressions are "
-            "gone; raise it before an experiment of several days"
+            f"{IMPRESSIONS} is made to keep {kept_ms // 3_600_000} h: where its retention.ms was not raised, earlier impressions "
+            "are gone; raise it before an experiment of several days"
         )
 
 
@@ -187,7 +187,9 @@ class Loss(click.ParamType):
 
 
 @experiment.command()
-@click.option("--data", type=click.Path(exists=True, path_type=Path), metavar="PATH", help="A data set; without it The Complete Journey.")
+@click.option(
+    "--data", type=click.Path(exists=True, path_type=Path), metavar="PATH", help="A data set; without it The Complete Journey."
+)
 @click.option("--limit", type=click.IntRange(0), default=20_000, show_default=True, help="Events of the stream; 0: all.")
 @click.option("--places", type=click.IntRange(1, 200), default=20, show_default=True, help="Items of a list that visitors see.")
 @click.option("--lose", "losses", type=Loss(), multiple=True, help="Lose the events of a part of a variant's visitors.")
@@ -219,8 +221,6 @@ def simulate(
     stream, texts = open_stream(parts.settings, data, limit)
     with progress() as bar:
         task = bar.add_task(f"{stream.name}: rehearsing", total=len(stream.steps), note="steps")
-        played = rehearse(
-            stream, parts.settings, texts, places=places, losses=dict(losses), tell=lambda n: bar.advance(task, n)
-        )
+        played = rehearse(stream, parts.settings, texts, places=places, losses=dict(losses), tell=lambda n: bar.advance(task, n))
         found = report_on(parts.settings, list(played), window_ms=window_ms)
     _show(found, found.notes, as_json)

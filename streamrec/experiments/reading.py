@@ -19,7 +19,12 @@ class Reading:
     """Reads the same batches once more each time it is called; what is no valid event is passed over and counted."""
 
     def __init__(
-        self, batches: Callable[[], Iterable[Batch]], now_ms: int, *, max_future_ms: int, tell: Callable[[int], object] = lambda _: None
+        self,
+        batches: Callable[[], Iterable[Batch]],
+        now_ms: int,
+        *,
+        max_future_ms: int,
+        tell: Callable[[int], object] = lambda _: None,
     ) -> None:
         self._batches = batches
         self._now_ms = now_ms
@@ -39,9 +44,7 @@ class Reading:
                 yield from self._one_by_one(topic, keys, values)
             self._tell(len(keys))
 
-    def _one_by_one(
-        self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes | None]
-    ) -> Iterator[tuple[str, Event]]:
+    def _one_by_one(self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes | None]) -> Iterator[tuple[str, Event]]:
         for key, value in zip(keys, values, strict=True):
             try:
                 message = decode(topic, key, value, self._now_ms, max_future_ms=self._max_future_ms)

@@ -14,7 +14,8 @@ from streamrec.experiments.ledger import BEGIN, END, Ledger, Tally
 from streamrec.experiments.plan import Plan
 from streamrec.experiments.statistics import Estimate, Interval, Moments, SplitTest, split_test
 
-#: A split as uneven as this comes about once in a thousand experiments by chance: the threshold of Fabijan et al. (below).
+#: A split as uneven comes about once in a thousand experiments by chance. The threshold, and the causes to look at, are those of
+#: Fabijan et al., Diagnosing Sample Ratio Mismatch in Online Controlled Experiments (KDD 2019).
 SRM_BELOW: Final = 0.001
 #: So many of the rarer outcome, and of visitors, are needed per variant before the normal approximation is worth something.
 _FEW_OUTCOMES, _FEW_VISITORS = 5, 30
@@ -25,6 +26,16 @@ MISMATCH_ADVICE: Final = (
     "out while it ran, whether one variant's pages lose events (errors, slow pages, redirects, bots filtered by what they click), "
     "and whether storefronts pass on the variant of each answer"
 )
+
+#: What is left out, and why.
+_LEFT_OUT: Final = {
+    "without_variant": "impressions name no variant and are left out: storefronts must send it",
+    "of_other_variants": "impressions are of variants that there are not, and are left out",
+    "crossed": "visitors were seen in several variants and are left out; some are where weights or salt changed",
+    "misplaced": "visitors were seen in another variant than theirs and are left out: workers or storefronts have other settings "
+    "than this report, or lists from before a change still stood",
+    "unbounded": "visitors have more events than a person can cause and are left out",
+}
 
 #: Hands over everything once more each time it is called.
 Source = Callable[[], Iterable[tuple[str, Event]]]
@@ -74,7 +85,7 @@ class Variant(msgspec.Struct, frozen=True):
 
 
 class SampleRatio(msgspec.Struct, frozen=True):
-    """Whether as many visitors are in each variant as there should be: Fabijan et al., Diagnosing Sample Ratio Mismatch (KDD 2019)."""
+    """Whether as many visitors are in each variant as there should be: Fabijan et al. (KDD 2019)."""
 
     statistic: float
     degrees: int
@@ -165,22 +176,10 @@ class _Judge:
         if not counts.impressions:
             yield "there is no impression in this time; storefronts publish them to events.impressions"
         elif not any(one.n for one in self.tally.clicks):
-            yield f"no impression is of {plan.name}; storefronts must send the `variant` of the answer that they show with its items"
-        if counts.without_variant:
-            yield f"{counts.without_variant:,} impressions name no variant and are left out: storefronts must send it"
-        if counts.of_other_variants:
-            yield f"{counts.of_other_variants:,} impressions are of variants that {plan.name} does not have, and are left out"
-        if counts.crossed:
-            yield (
-                f"{counts.crossed:,} visitors were seen in several variants and are left out; some are where weights or salt changed"
-            )
-        if counts.misplaced:
-            yield (
-                f"{counts.misplaced:,} visitors were seen in another variant than theirs and are left out: workers or storefronts "
-                "have other settings than this report, or lists from before a change stood still"
-            )
-        if counts.unbounded:
-            yield f"{counts.unbounded:,} visitors have more events than a person can cause and are left out"
+            yield f"no impression is of {plan.name}; storefronts must send the `variant` of the answer whose items they show"
+        for name, told in _LEFT_OUT.items():
+            if number := getattr(counts, name):
+                yield f"{number:,} {told}"
         for number, label in enumerate(plan.labels):
             if poor := _poor(self.tally.clicks[number], self.tally.orders[number]):
                 yield f"{label} has too few {poor} for intervals and p values to be more than a hint; run it longer"

@@ -40,7 +40,7 @@ class Split:
         """Return the number of the visitor's variant, 0 is the first.
 
         >>> [Split("tea", (1, 1, 2)).variant(name) for name in ("ann", "bob", "eve", "joe")]
-        [0, 0, 0, 0]
+        [0, 2, 1, 1]
         """
         point = int.from_bytes(blake2b(self._salt + user_id.encode(), digest_size=8).digest(), "big")
         return bisect_right(self._borders, point)

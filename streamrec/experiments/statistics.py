@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import erfc, exp, pi, sqrt
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ class Moments:
     xy: int = 0
 
     @classmethod
-    def of(cls, x: NDArray[np.int64], y: NDArray[np.int64]) -> Self:
+    def of(cls, x: NDArray[np.integer[Any]], y: NDArray[np.integer[Any]]) -> Self:
         """Return the sums of (n,) numerators and denominators."""
         return cls(len(x), int(x.sum()), int(y.sum()), int(x @ x), int(y @ y), int(x @ y))
 

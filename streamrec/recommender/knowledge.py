@@ -267,9 +267,7 @@ class Knowledge:
         """
         size = len(ranking) if size is None else size
         variant, digest = stamp or (EVERYBODY, self.digest)
-        return published(
-            ranking, self.items, self.campaigns, hidden, size=size, made_at=now_ms, variant=variant, digest=digest
-        )
+        return published(ranking, self.items, self.campaigns, hidden, size=size, made_at=now_ms, variant=variant, digest=digest)
 
     def lay_out(self, ranking: Ranking, now_ms: int, hidden: NDArray[np.bool_], user_id: str = "") -> LaidOut:
         """Return a visitor's list, in whose text each item that was ranked has its place, and what is ``hidden`` is left blank.

@@ -68,29 +68,27 @@ def test_the_better_variant_is_found_with_an_interval_around_what_is_true() -> N
 
 def test_two_variants_that_are_one_do_not_differ() -> None:
     below = 0
-    for seed in range(20):
-        hot = report(shop(400, (0.1, 0.1), seed=seed)).variants[1]
+    for seed in range(12):
+        hot = report(shop(300, (0.1, 0.1), seed=seed)).variants[1]
         assert hot.ctr is not None
         assert hot.ctr.difference is not None
         below += hot.ctr.difference.p < 0.05
-    assert below <= 3  # one is expected; four or more come about in 2 of 100 draws
+    assert below <= 3  # more come about in 2 of 1000 draws
 
 
 def test_visitors_that_one_variant_loses_are_a_mismatch_and_nothing_else_is() -> None:
-    lost = report(shop(4000, (0.1, 0.1), lost=0.2)).sample_ratio
+    lost = report(shop(2000, (0.1, 0.1), lost=0.25)).sample_ratio
     assert lost.mismatch
     assert lost.p < 0.001
     assert "same experiment settings" in lost.advice
-    whole = report(shop(4000, (0.1, 0.1))).sample_ratio
+    whole = report(shop(2000, (0.1, 0.1))).sample_ratio
     assert (whole.mismatch, whole.advice) == (False, "")
     assert whole.p > 0.001
 
 
 def test_the_split_is_tested_against_the_configured_weights() -> None:
     thirds = Split("tea", (2, 1))
-    events = [
-        shown(user_id, "a", variant=LABELS[thirds.variant(user_id)]) for user_id in (f"v{number}" for number in range(3000))
-    ]
+    events = [shown(user_id, "a", variant=LABELS[thirds.variant(user_id)]) for user_id in (f"v{number}" for number in range(3000))]
     found = report(events, split=thirds)
     assert [variant.expected for variant in found.variants] == [2000, 1000]
     assert not found.sample_ratio.mismatch
@@ -129,7 +127,7 @@ def test_what_is_left_out_is_said() -> None:
     assert any("must send the `variant`" in note for note in report([shown(CONTROL, "a", variant="")]).notes)
     wrong = [
         shown(CONTROL, "x", variant=LABELS[1]),
-        shown(CONTROL, "x"),
+        shown(CONTROL, "x", at=1),
         shown(HOT, "x", variant="tea:cold"),
         shown(users(1, 9)[8], "x", variant=LABELS[0]),
     ]
@@ -137,7 +135,7 @@ def test_what_is_left_out_is_said() -> None:
     assert found.left_out == {"crossed": 1, "misplaced": 1, "unbounded": 0}
     assert found.events["of_other_variants"] == 1
     notes = " ".join(found.notes)
-    for part in ("seen in several variants", "in another variant than theirs", "variants that tea does not have"):
+    for part in ("seen in several variants", "in another variant than theirs", "of variants that there are not"):
         assert part in notes
 
 
@@ -155,7 +153,9 @@ def test_of_several_variants_each_is_compared_with_the_first() -> None:
 
 def test_records_that_are_no_events_are_passed_over_and_counted() -> None:
     events = shop(20, (0.3, 0.3))
-    batches = [(TOPIC_OF[type(event).__name__], [user.encode()], [encode(event, TOPIC_OF[type(event).__name__])]) for user, event in events]
+    batches = [
+        (TOPIC_OF[type(event).__name__], [user.encode()], [encode(event, TOPIC_OF[type(event).__name__])]) for user, event in events
+    ]
     poison = (CLICKS, [b"v1", b"v1", None], [b"{", encode(events[0][1], IMPRESSIONS), encode(click("v1", "i1", 5)[1], CLICKS)])
     with pytest.raises(InvalidMessage):
         decode(CLICKS, b"v1", poison[2][1], T0 + DAY)

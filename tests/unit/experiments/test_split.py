@@ -19,7 +19,7 @@ def _counts(split: Split, users: list[str]) -> list[int]:
 def test_who_is_where_is_the_same_in_every_process_and_release() -> None:
     """Another hash would move half of the visitors in the middle of an experiment."""
     split = Split("tea", (1, 1, 2))
-    assert [split.variant(user_id) for user_id in ("ann", "bob", "eve", "joe", "café", "访客", "user 7")] == GOLDEN
+    assert [split.variant(user_id) for user_id in ("ann", "bob", "eve", "joe", "café", "访客", "user 7")] == [0, 2, 1, 1, 2, 1, 2]
 
 
 @pytest.mark.parametrize("weights", [(1, 1), (1, 3), (0.2, 0.3, 0.5), (5, 1, 1, 1)])

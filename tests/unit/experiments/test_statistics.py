@@ -54,7 +54,8 @@ def test_the_variance_is_the_textbooks() -> None:
     n, ratio = len(x), x.mean() / y.mean()
     cov = np.cov(x, y)
     textbook = (cov[0, 0] - 2 * ratio * cov[0, 1] + ratio**2 * cov[1, 1]) / (n * y.mean() ** 2)
-    assert (found.value, found.variance) == (pytest.approx(ratio), pytest.approx(textbook))
+    assert found.value == pytest.approx(ratio)
+    assert found.variance == pytest.approx(textbook)
 
 
 def test_parts_that_are_added_up_say_what_the_whole_says() -> None:
@@ -70,12 +71,12 @@ def test_the_interval_is_that_of_drawing_visitors_again() -> None:
     visitors = np.repeat(np.arange(len(x)), y)
     clicked = np.concatenate([np.arange(shown) < clicks for clicks, shown in zip(x, y, strict=True)]).astype(np.float64)
     low, high = interval(bootstrap_means(clicked[:, None], visitors, draws=1000)[:, 0])
-    assert found.interval == (pytest.approx(low, abs=0.002), pytest.approx(high, abs=0.002))
+    assert found.interval == pytest.approx((low, high), abs=0.002)
 
 
 def test_where_nothing_differs_one_comparison_in_twenty_is_below_five_percent() -> None:
     """Taking impressions for independent would find twice to four times as many differences that are none."""
-    rng, runs = np.random.default_rng(4), 2000
+    rng, runs = np.random.default_rng(4), 1000
     below = naive = 0
     for _ in range(runs):
         one, other = (Moments.of(*_visitors(rng, 300)) for _ in range(2))
@@ -86,7 +87,7 @@ def test_where_nothing_differs_one_comparison_in_twenty_is_below_five_percent() 
         pooled = (one.x + other.x) / (one.y + other.y)
         error = math.sqrt(pooled * (1 - pooled) * (1 / one.y + 1 / other.y))
         naive += abs(second.value - first.value) > 1.96 * error
-    assert 0.035 < below / runs < 0.065
+    assert 0.03 < below / runs < 0.07
     assert naive / runs > 0.1
 
 
