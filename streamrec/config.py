@@ -8,11 +8,12 @@ library take their section or plain numbers, never the whole.
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 from tomllib import TOMLDecodeError
-from typing import Literal, Self
+from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError, TomlConfigSettingsSource
 
 from streamrec.credentials import check_kafka, check_redis, redis_password
@@ -176,6 +177,85 @@ class RankingSettings(Section):
     search_half_life_s: float = Field(6 * 3600.0, gt=0, description="a query counts half so long before the visitor's latest event")
 
 
+#: Ranking settings that no variant may have for itself, with the reason.
+_SHARED: Final = {
+    "list_size": "the lists of all visitors are kept in one matrix",
+    "trending_half_life_s": "what visitors met is counted once for all",
+    "together_half_life_s": "what visitors met is counted once for all",
+}
+
+
+class VariantSettings(Section):
+    """One variant of an experiment: how many visitors see it, and what is ranked otherwise for them."""
+
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
+    weight: float = Field(1.0, gt=0, allow_inf_nan=False, description="its share of the visitors, relative to the others' weights")
+    ranking: dict[str, Any] = Field(default_factory=dict, description="ranking settings that differ from STREAMREC_RANKING__*")
+
+    @field_validator("ranking")
+    @classmethod
+    def _are_ranking_settings(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Hold the overrides to the rules of the section itself."""
+        problems = [
+            f"{name} is the same for all variants, because {why}: set STREAMREC_RANKING__{name.upper()} instead"
+            for name, why in _SHARED.items()
+            if name in given
+        ]
+        try:
+            checked = RankingSettings.model_validate(given)
+        except ValidationError as error:
+            problems += [_told(str(e["loc"][0]), e["type"], e["msg"]) for e in error.errors()]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return {name: getattr(checked, name) for name in given}
+
+    def ranked_by(self, base: RankingSettings) -> RankingSettings:
+        """Return the settings that rank its visitors."""
+        return RankingSettings.model_validate(base.model_dump() | self.ranking) if self.ranking else base
+
+
+def _told(name: str, kind: str, message: str) -> str:
+    if kind != "extra_forbidden":
+        return f"{name}: {message}"
+    near = get_close_matches(name, RankingSettings.model_fields, 1)
+    return f"{name} is no ranking setting; " + (f"did you mean {near[0]}?" if near else "schemas/config.md has them all")
+
+
+class ExperimentSettings(Section):
+    """Visitors split into variants that are ranked by different settings; without variants there is no experiment.
+
+    Who is in which variant follows from the salt and the visitor's id alone. Lists, and the events that storefronts send of them,
+    carry `<name>:<variant>`. All workers must have the same settings here, and so must `streamrec experiment report`.
+    """
+
+    name: str = Field("", max_length=64, pattern=r"^[A-Za-z0-9_.-]*$", description="another experiment has another name")
+    salt: str = Field("", max_length=128, description="experiments of different salts split independently; empty: the name")
+    variants: tuple[VariantSettings, ...] = Field(
+        (), max_length=16, description='JSON list, the control first: [{"name": …, "weight": 1, "ranking": {setting: value}}, …]'
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        names = [variant.name for variant in self.variants]
+        if bool(names) != bool(self.name):
+            raise ValueError("give both name and variants, or neither: then there is no experiment")
+        if len(names) == 1:
+            raise ValueError("variants: one is no experiment; give a control and at least one other, or none")
+        if len(set(names)) < len(names):
+            raise ValueError(f"variants: each needs a name of its own, these are {', '.join(names)}")
+        return self
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What lists and events call the variants."""
+        return tuple(f"{self.name}:{variant.name}" for variant in self.variants)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The variants' weights."""
+        return tuple(variant.weight for variant in self.variants)
+
+
 class ListSettings(Section):
     """How lists are kept and repaired."""
 
@@ -222,12 +302,19 @@ class Settings(BaseSettings):
     index: IndexSettings = IndexSettings()
     profiles: ProfileSettings = ProfileSettings()
     ranking: RankingSettings = RankingSettings()
+    experiment: ExperimentSettings = ExperimentSettings()
     lists: ListSettings = ListSettings()
     snapshot: SnapshotSettings = SnapshotSettings()
     web: WebSettings = WebSettings()
     max_future_ms: int = Field(300_000, ge=0, description="how far ahead of our clock a message's ts may be")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
+
+    @model_validator(mode="after")
+    def _variants_can_rank(self) -> Self:
+        for variant in self.experiment.variants:
+            variant.ranked_by(self.ranking)
+        return self
 
     @classmethod
     def settings_customise_sources(

@@ -61,7 +61,7 @@ def _row(variable: str, field: FieldInfo) -> str:
 def _values(field: FieldInfo) -> str:
     annotation: Any = field.annotation
     name = annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else str(annotation)
-    name = name.replace("typing.", "").replace("pathlib.", "").replace("Literal", "one of ")
+    name = name.replace("typing.", "").replace("pathlib.", "").replace("streamrec.config.", "").replace("Literal", "one of ")
     limits = [
         f"{sign} {getattr(limit, attribute)}"
         for limit in field.metadata

@@ -192,7 +192,7 @@ class Recommender:
 
     def _explain(self, user_id: str, item_id: str) -> Explanation:
         [profile] = self.store.load([user_id])
-        return self.knowledge.ranker.explain(profile, item_id, self.parts.clock.now_ms())
+        return self.knowledge.explain(user_id, profile, item_id, self.parts.clock.now_ms())
 
     def search(self, question: Question) -> Future[bytes]:
         """Answer a search as a packed list."""

@@ -28,6 +28,7 @@ _VERBS: Final = {
     "dlq": "dlq:dlq",
     "forget": "forget:forget",
     "rebuild": "rebuild:rebuild",
+    "experiment": "experiment:experiment",
     "doctor": "doctor:doctor",
     "replay": "run:replay",
     "evaluate": "evaluate:evaluate",

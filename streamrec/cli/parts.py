@@ -5,6 +5,7 @@ Nothing heavy is imported at the top: `streamrec --help` answers in the time tha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from streamrec.config import KafkaSettings, Settings
     from streamrec.lists.forgotten import ForgottenVisitors
     from streamrec.lists.visitors import VisitorStore
+
+#: Topic, keys and values of some records.
+Records = tuple[str, Sequence[bytes | None], Sequence[bytes | None]]
 
 
 class Outbox(Protocol):
@@ -83,6 +87,10 @@ class Broker(Protocol):
         """Return, per (topic, partition), the first offset sent at ``since_ms`` or later, and the end."""
         ...
 
+    def scan(self, held: Mapping[tuple[str, int], tuple[int, int]]) -> Iterator[Records]:
+        """Yield topic, keys and values of the records between two offsets of each (topic, partition)."""
+        ...
+
     def dead_letters(self) -> Iterator[Letter]:
         """Yield every dead letter, oldest first."""
         ...
@@ -121,6 +129,12 @@ class KafkaBroker:
         from workers.transport.history import history
 
         return history(self._kafka, topics, since_ms)
+
+    def scan(self, held: Mapping[tuple[str, int], tuple[int, int]]) -> Iterator[Records]:
+        """Yield topic, keys and values of the records between two offsets of each (topic, partition)."""
+        from workers.transport.scan import scan
+
+        yield from scan(self._kafka, held)
 
     def dead_letters(self) -> Iterator[Letter]:
         """Yield every dead letter, oldest first."""

@@ -47,5 +47,7 @@ def lines(user_id: str, item_id: str, explanation: dict[str, Any]) -> Iterator[s
         yield f"because of {safe(explanation.get('why') or 'nothing in particular', 200)}"
     else:
         yield f"{item} is not in the list of {user}"
+    if explanation.get("variant", "default") not in {"", "default"}:
+        yield f"ranked as variant {safe(explanation['variant'], 200)}"
     for reason in explanation.get("reasons", ()):
         yield f"  {safe(reason, 300)}"

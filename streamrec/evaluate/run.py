@@ -92,6 +92,15 @@ def run(
     return result
 
 
+def open_stream(settings: Settings, data: Path | None, limit: int = 0) -> tuple[Stream, StreamTexts | None]:
+    """Return the first stream that ``data`` holds, as ``open_streams`` finds it, and its texts if items have any.
+
+    Raises DataError.
+    """
+    stream = read_stream(open_streams(data)[0], limit)
+    return stream, StreamTexts(_encoder(settings), stream) if stream.has_text else None
+
+
 def _encoder(settings: Settings) -> Encoder:
     """Return the configured encoder; words alone speak for an item where its model is not installed."""
     try:

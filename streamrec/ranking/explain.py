@@ -29,6 +29,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     parts: dict[str, float] = {}
     #: Sentences; for a shown item what put it there, else everything that keeps it out.
     reasons: list[str] = []
+    #: As lists of the visitor carry it; empty where nobody was asked for a visitor's.
+    variant: str = ""
 
 
 def explain_unknown(item_id: str) -> Explanation:

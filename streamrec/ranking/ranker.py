@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +107,16 @@ class Ranker:
         self._scenes = Scenes(items, index, neighbours, settings)
         self._search = FilteredSearch(items, index, campaigns)
         self._lists = ItemLists(items, index, neighbours, campaigns, settings, search=self._search, max_searches=max_searches)
+
+    def with_settings(self, settings: RankingSettings) -> Self:
+        """Return a ranker of visitors' lists by other settings over the same state, as a new one would rank.
+
+        What is searched for and encoded is kept once for both. Lists of items and of the whole shop stay those of the first.
+        """
+        other = copy(self)
+        other.settings = settings
+        other._scenes = Scenes(self.items, self.index, self.neighbours, settings)  # noqa: SLF001 - of our own class
+        return other
 
     # -- visitors ----------------------------------------------------------------------------------------------------
 

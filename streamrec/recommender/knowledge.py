@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final, Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,22 +19,22 @@ from streamrec.catalogue.table import Change, ItemTable
 from streamrec.config import Settings
 from streamrec.errors import InvalidRequest
 from streamrec.events import Campaign, ItemNeighbours, ItemVector
+from streamrec.experiments.split import EVERYBODY
 from streamrec.index import Generations, VectorIndex, VectorReplica, build_index
 from streamrec.lists.layout import LaidOut, lay_out
 from streamrec.lists.matrix import ListMatrix
 from streamrec.lists.packing import RankedList
 from streamrec.lists.publish import published
 from streamrec.profiles import Profile
-from streamrec.ranking import Ranker, Ranking, Reason
+from streamrec.ranking import Explanation, Ranker, Ranking, Reason
 from streamrec.recommender.questions import Question
+from streamrec.recommender.variants import Variants
 
 Rows = NDArray[np.int32]
 #: A reduction that changes by less moves no item noticeably.
 _NOTICEABLE: Final = 0.05
 #: Moments of campaigns that are remembered.
 _MAX_MOMENTS: Final = 10_000
-#: There is one variant until experiments split visitors.
-VARIANT: Final = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +89,14 @@ class Knowledge:
             # Never a query of one model against vectors of another.
             can_encode=lambda: self.understands_text,
         )
-        self._settings = settings
+        #: Who is ranked by which settings; ``ranker`` makes the lists that belong to no visitor.
+        self.variants = Variants(self.ranker, settings.experiment)
         self._encoder_digest = model_digest
+        #: What ranks lists that belong to no visitor, and those of each variant.
+        self._ranked_by = (settings, *(settings.model_copy(update={"ranking": r.settings}) for r in self.variants.rankers))
         self._digest_of = model_digest
-        self._digest = config_digest(settings, model_digest)
-        self._weighs_prices = settings.ranking.weight_discount > 0
+        self._digests = [config_digest(one, model_digest) for one in self._ranked_by]
+        self._weighs_prices = any(one.ranking.weight_discount > 0 for one in self._ranked_by)
         #: The reduction of each row when ``Changes`` last told of it.
         self._reduction_told = np.empty(0, np.float32)
         nothing = np.empty(0, np.bool_)
@@ -118,11 +122,19 @@ class Knowledge:
 
     @property
     def digest(self) -> str:
-        """A short name of what ranks now, the model that is served included; see ``config_digest``."""
+        """A short name of what ranks the lists of no visitor now, the model that is served included; see ``config_digest``."""
+        return self._digests_now()[0]
+
+    def _digests_now(self) -> list[str]:
         model = self.index.model or ""
         if model != self._digest_of:
-            self._digest_of, self._digest = model, config_digest(self._settings, model)
-        return self._digest
+            self._digest_of, self._digests = model, [config_digest(one, model) for one in self._ranked_by]
+        return self._digests
+
+    def stamp(self, user_id: str) -> tuple[str, str]:
+        """Return the variant and the digest that a list of this visitor carries which is ranked now."""
+        variant = self.variants.of(user_id)
+        return self.variants.labels[variant], self._digests_now()[1 + variant]
 
     @property
     def understands_text(self) -> bool:
@@ -187,9 +199,19 @@ class Knowledge:
         named = set(ranking.evidence[ranking.reasons == Reason.CAMPAIGN].tolist())
         return not named or named <= {self.campaigns.number(name) for name in self.campaigns.active(now_ms)}
 
-    def rank(self, profiles: Sequence[Profile], now_ms: int, absent: Sequence[Rows] = ()) -> list[Ranking]:
-        """Return what is ranked for each visitor, the list with its reserve; ``absent`` as ``absent_from`` returns it."""
-        return self.ranker.rank(profiles, now_ms, k=self.ranked_size, absent=absent)
+    def rank(
+        self, profiles: Sequence[Profile], now_ms: int, absent: Sequence[Rows] = (), *, users: Sequence[str] = ()
+    ) -> list[Ranking]:
+        """Return what is ranked for each visitor, the list with its reserve; ``absent`` as ``absent_from`` returns it.
+
+        ``users``, whose profiles these are, must be told while an experiment splits visitors.
+        """
+        return self.variants.rank(users, profiles, now_ms, self.ranked_size, absent)
+
+    def explain(self, user_id: str, profile: Profile, item_id: str, now_ms: int) -> Explanation:
+        """Tell why an item is in the visitor's list, or everything that keeps it out."""
+        told = self.variants.ranker(user_id).explain(profile, item_id, now_ms)
+        return msgspec.structs.replace(told, variant=self.stamp(user_id)[0])
 
     def absent_from(self, matrix: ListMatrix, user_ids: Sequence[str], now_ms: int) -> list[Rows]:
         """Return what each visitor's list holds and nobody may see for now: it keeps a place, so that a restock finds it there.
@@ -230,16 +252,29 @@ class Knowledge:
             self._hidden_for = (state, excluded, ~self.items.available | excluded)
         return self._hidden_for[2]
 
-    def publish(self, ranking: Ranking, now_ms: int, hidden: NDArray[np.bool_] | None, *, size: int | None = None) -> RankedList:
-        """Return a list as storefronts read it: what was ranked, less what is ``hidden`` (see there), at most ``size`` items."""
-        size = len(ranking) if size is None else size
-        return published(
-            ranking, self.items, self.campaigns, hidden, size=size, made_at=now_ms, variant=VARIANT, digest=self.digest
-        )
+    def publish(
+        self,
+        ranking: Ranking,
+        now_ms: int,
+        hidden: NDArray[np.bool_] | None,
+        *,
+        size: int | None = None,
+        stamp: tuple[str, str] | None = None,
+    ) -> RankedList:
+        """Return a list as storefronts read it: what was ranked, less what is ``hidden`` (see there), at most ``size`` items.
 
-    def lay_out(self, ranking: Ranking, now_ms: int, hidden: NDArray[np.bool_]) -> LaidOut:
-        """Return a visitor's list, in whose text each item that was ranked has its place, and what is ``hidden`` is left blank."""
-        return lay_out(self.publish(ranking, now_ms, None), ~hidden[ranking.rows])
+        ``stamp`` is that of the visitor whose list it is, None where it belongs to none.
+        """
+        size = len(ranking) if size is None else size
+        variant, digest = stamp or (EVERYBODY, self.digest)
+        return published(ranking, self.items, self.campaigns, hidden, size=size, made_at=now_ms, variant=variant, digest=digest)
+
+    def lay_out(self, ranking: Ranking, now_ms: int, hidden: NDArray[np.bool_], user_id: str = "") -> LaidOut:
+        """Return a visitor's list, in whose text each item that was ranked has its place, and what is ``hidden`` is left blank.
+
+        ``user_id`` must be told while an experiment splits visitors.
+        """
+        return lay_out(self.publish(ranking, now_ms, None, stamp=self.stamp(user_id)), ~hidden[ranking.rows])
 
 
 def config_digest(settings: Settings, model_digest: str) -> str:

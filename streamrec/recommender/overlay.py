@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -29,14 +29,15 @@ def overlaid(  # noqa: PLR0917 - its caller names them
     factors: NDArray[np.float32],
     since_ms: int,
     pinning: Sequence[int],
-    explore_every: int,
+    explore_every: Callable[[str], int],
 ) -> Iterator[list[tuple[str, Ranking]]]:
     """Multiply these visitors' scores by ``factors`` (n_items,), and yield, in blocks, the lists whose order changed by it.
 
     Between two blocks other work may be done: visitors who are dropped, or whose list is made later than ``since_ms``, are left
     out. Scores are changed in the matrix, the order is not: that is for who publishes. Items that have their place by rule and not
-    by score, pinned by one of the campaigns numbered ``pinning`` or put into every ``explore_every``-th place for being new, keep
-    it. What campaigns bring in from outside the list is not seen here, so each list is to be ranked again all the same.
+    by score, pinned by one of the campaigns numbered ``pinning`` or put into every so-many-th place for being new, keep it;
+    ``explore_every`` tells of a visitor which places these are, 0: none. What campaigns bring in from outside the list is not seen
+    here, so each list is to be ranked again all the same.
     """
     for start in range(0, len(users), _BLOCK):
         part = [user_id for user_id in users[start : start + _BLOCK] if user_id in matrix and matrix.made_at(user_id) <= since_ms]
@@ -46,8 +47,9 @@ def overlaid(  # noqa: PLR0917 - its caller names them
         scores *= np.where(known >= 0, factors[known], 1)
         matrix.rescore(lines, scores)
         fixed = (rows < 0) | ((reasons == Reason.CAMPAIGN) & np.isin(evidence, pinning))
-        if explore_every:
-            fixed[:, explore_every - 1 :: explore_every] |= reasons[:, explore_every - 1 :: explore_every] == Reason.NEW
+        every = np.array([explore_every(user_id) for user_id in part], np.intp)[:, None]
+        exploring = (every > 0) & ((np.arange(rows.shape[1]) + 1) % np.maximum(every, 1) == 0)
+        fixed |= exploring & (reasons == Reason.NEW)
         order = order_of(scores, fixed)
         moved = np.flatnonzero((order != np.arange(order.shape[1])).any(axis=1)).tolist()
         yield [(part[n], _sorted(matrix.ranking(int(lines[n])), order[n], rows[n])) for n in moved]

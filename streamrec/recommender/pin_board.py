@@ -64,7 +64,9 @@ class PinBoard:
 
     def _write(self, now_ms: int) -> None:
         knowledge = self._knowledge
-        pins = timed_pins(knowledge.campaigns, knowledge.items, knowledge.ranker.settings, now_ms, self._max_pins)
+        # What a variant leaves to ranking is left to it for all: readers do not know who is in which.
+        settings = next((r.settings for r in knowledge.variants.rankers if HOME in r.settings.hide_seen), knowledge.ranker.settings)
+        pins = timed_pins(knowledge.campaigns, knowledge.items, settings, now_ms, self._max_pins)
         if self._store.get() != (pack_pins(pins) if pins else None):
             self._store.put(pins)
 

@@ -164,7 +164,7 @@ def _recall(  # noqa: PLR0917 - recall names them
     stays = (
         matrix.made_at(user_id) <= ranked.made_at
         and len(ranking) >= knowledge.list_size
-        and ranked.digest == knowledge.digest
+        and (ranked.variant, ranked.digest) == knowledge.stamp(user_id)
         and knowledge.campaigns_stand(ranking, ranked.made_at, now_ms)
     )
     return Recalled(_with_blanks(ranking, layout.shown), layout, ranked.made_at, stays)

@@ -189,9 +189,12 @@ class Upkeep:
         held = np.flatnonzero(factors != 1).astype(np.int32)
         users = latest_holding(self._matrix, held, since_ms, _OVERLAID)
         pins = pinning(self._knowledge.campaigns, self._clock.now_ms())
-        for moved in overlaid(self._matrix, users, factors, since_ms, pins, self._knowledge.ranker.settings.explore_every):
+        for moved in overlaid(self._matrix, users, factors, since_ms, pins, self._explore_every):
             self._replace([user_id for user_id, _ in moved], [ranking for _, ranking in moved], "overlay")
             yield
+
+    def _explore_every(self, user_id: str) -> int:
+        return self._knowledge.variants.ranker(user_id).settings.explore_every
 
     def _overlay_until(self, deadline: float) -> None:
         """Go on with overlays, one after the other: each knows the scores that the last one left."""
@@ -367,7 +370,7 @@ class Upkeep:
             users = [user_id for user_id in users if user_id in self._matrix]
             now_ms = self._clock.now_ms()
             absent = self._knowledge.absent_from(self._matrix, users, now_ms)
-            rankings = self._knowledge.rank(self._store.load(users), now_ms, absent)
+            rankings = self._knowledge.rank(self._store.load(users), now_ms, absent, users=users)
             self._replace(users, rankings)
         except Exception:
             self._mark_lines(self._matrix.lines_of(users))
@@ -377,7 +380,7 @@ class Upkeep:
         """Publish rankings in the place of the lists that stand."""
         now_ms = self._clock.now_ms()
         hidden = self._knowledge.hidden(now_ms)
-        lists = [self._knowledge.lay_out(ranking, now_ms, hidden) for ranking in rankings]
+        lists = [self._knowledge.lay_out(one, now_ms, hidden, user_id) for user_id, one in zip(users, rankings, strict=True)]
         try:
             replaced = self._store.replace_lists(
                 [

@@ -125,7 +125,8 @@ class Visits:
         self._outbox.send(told)
         now_ms = self._clock.now_ms()
         absent = self._knowledge.absent_from(self._matrix, relisted, now_ms)
-        rankings = dict(zip(relisted, self._knowledge.rank([profiles[u] for u in relisted], now_ms, absent), strict=True))
+        ranked = self._knowledge.rank([profiles[u] for u in relisted], now_ms, absent, users=relisted)
+        rankings = dict(zip(relisted, ranked, strict=True))
         self._outbox.flush()
         return self._write(pending, changed, profiles, rankings, now_ms)
 
@@ -144,7 +145,7 @@ class Visits:
         now_ms: int,
     ) -> dict[str, list[Event]]:
         hidden = self._knowledge.hidden(now_ms)
-        lists = {user_id: self._knowledge.lay_out(ranking, now_ms, hidden) for user_id, ranking in rankings.items()}
+        lists = {user_id: self._knowledge.lay_out(ranking, now_ms, hidden, user_id) for user_id, ranking in rankings.items()}
         self._in_doubt |= frozenset(changed)  # until the store answers
         written = self._store.commit([VisitorUpdate(u, profiles[u], {HOME: lists[u]} if u in lists else {}) for u in changed])
         self._in_doubt -= frozenset(changed)

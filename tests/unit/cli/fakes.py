@@ -14,7 +14,7 @@ import redis
 from click.testing import CliRunner, Result
 
 from streamrec.cli.app import root
-from streamrec.cli.parts import Letter, Parts
+from streamrec.cli.parts import Letter, Parts, Records
 from streamrec.client import Answer
 from streamrec.clock import ManualClock
 from streamrec.config import Settings
@@ -74,6 +74,8 @@ class MemoryBroker:
     sent: list[tuple[str, str | bytes, bytes | None]] = field(default_factory=list)
     letters: list[FakeLetter] = field(default_factory=list)
     lags: dict[str, int] = field(default_factory=dict)
+    #: topic → (key, value) of its records, all in partition 0.
+    records: dict[str, list[tuple[bytes | None, bytes | None]]] = field(default_factory=dict)
     #: (topic, partition) → (first offset, end) of what history tells.
     held: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
     asked_since_ms: int = 0
@@ -103,6 +105,12 @@ class MemoryBroker:
         self._answer()
         self.asked_since_ms = since_ms
         return {place: held for place, held in self.held.items() if place[0] in topics}
+
+    def scan(self, held: Mapping[tuple[str, int], tuple[int, int]]) -> Iterator[Records]:
+        self._answer()
+        for (topic, _), (start, end) in held.items():
+            records = self.records[topic][start:end]
+            yield topic, [key for key, _ in records], [value for _, value in records]
 
     def dead_letters(self) -> Iterator[Letter]:
         self._answer()

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from streamrec.events.topics import DEAD_LETTERS, TOPICS
+from streamrec.experiments import reading as experiments
 from streamrec.roles import ROLES
 from workers.groups import AVAILABILITY, GROUPS, LISTINGS
 
@@ -42,6 +43,13 @@ def test_the_operator_may_create_and_look_at_every_topic_and_nobody_else_may_cre
         assert _may("operator", "topic", topic, "Create")
         assert _may("operator", "topic", topic, "Read")
     assert {role for role, *_, operations in _rights() if "Create" in operations} == {"operator"}
+
+
+def test_an_analyst_may_read_what_a_report_reads_and_nothing_else() -> None:
+    assert all(_may("analyst", "topic", topic, "Read") for topic in experiments.TOPICS)
+    mine = [right for right in _rights() if right[0] == "analyst"]
+    assert len(mine) == len(experiments.TOPICS) + 1
+    assert {operations for *_, operations in mine} == {"Read", "Describe"}
 
 
 def test_no_pattern_reaches_beyond_our_names() -> None:

@@ -9,6 +9,9 @@ import pytest
 
 from streamrec.config import Settings
 from streamrec.evaluate import Options, run
+from streamrec.evaluate.experiment import rehearse, report_on
+from streamrec.evaluate.run import open_stream
+from streamrec.experiments.report import Report
 
 pytestmark = pytest.mark.shared_data
 
@@ -35,3 +38,29 @@ def test_a_cut_of_each_stream_is_measured(name: str, shared_data: Path) -> None:
         # thin for that: an invoice's lines are mostly first sales, and nine visits in ten of the merchandise store hold one hit.
         for session_based in ("vmis_knn", "item_knn", "last_item", "streamrec"):
             assert found["streams"][name][session_based]["mrr@20"] > 2 * found["streams"][name]["popular"]["mrr@20"]
+
+
+def _rehearsed(shared_data: Path, ranking: dict[str, float], losses: dict[str, float] | None = None) -> Report:
+    variants = [{"name": "control"}, {"name": "other", "ranking": ranking}]
+    settings = Settings.model_validate({"model": {"name": "hashing"}, "experiment": {"name": "clicks", "variants": variants}})
+    stream, texts = open_stream(settings, shared_data / "yoochoose100k", 6000)
+    return report_on(settings, list(rehearse(stream, settings, texts, losses=losses)), window_ms=1_800_000)
+
+
+def test_an_experiment_on_a_real_stream_finds_the_worse_variant(shared_data: Path) -> None:
+    """Without what visitors met together and met again there is little to go by: items of this stream have no text."""
+    control, other = _rehearsed(shared_data, {"weight_together": 0.0, "weight_again": 0.0}).variants
+    assert control.ctr is not None
+    assert other.ctr is not None
+    assert other.ctr.difference is not None
+    assert other.ctr.difference.p < 0.001
+    assert other.ctr.value < control.ctr.value
+
+
+def test_two_equal_variants_on_a_real_stream_do_not_differ_and_lost_visitors_are_seen(shared_data: Path) -> None:
+    whole, lost = _rehearsed(shared_data, {}), _rehearsed(shared_data, {}, {"other": 0.3})
+    assert whole.variants[1].ctr is not None
+    assert whole.variants[1].ctr.difference is not None
+    assert whole.variants[1].ctr.difference.p > 0.01
+    assert not whole.sample_ratio.mismatch
+    assert lost.sample_ratio.mismatch

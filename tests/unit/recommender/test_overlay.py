@@ -24,7 +24,7 @@ def _ranking(rows: list[int], scores: list[float], reasons: dict[int, Reason] | 
 def _moved(
     matrix: ListMatrix, factors: list[float], *, pinning: tuple[int, ...] = (), explore_every: int = 0
 ) -> dict[str, list[int]]:
-    made = overlaid(matrix, matrix.users(), np.array(factors, np.float32), 0, pinning, explore_every)
+    made = overlaid(matrix, matrix.users(), np.array(factors, np.float32), 0, pinning, lambda _: explore_every)
     return {user_id: ranking.rows.tolist() for user_id, ranking in chain.from_iterable(made)}
 
 
@@ -43,6 +43,16 @@ def test_pinned_and_explored_items_keep_their_places() -> None:
     matrix = ListMatrix(10, K)
     matrix.put(["new"], [_ranking([0, 1, 2, 3], [9, 1, 7, 8], {1: Reason.NEW, 2: Reason.NEW})])
     assert _moved(matrix, [1, 9, 9, 1], explore_every=2) == {"new": [2, 1, 0, 3]}
+
+
+def test_visitors_of_several_variants_have_their_own_places_for_new_items() -> None:
+    matrix = ListMatrix(10, K)
+    lists = _ranking([0, 1, 2, 3], [9, 1, 7, 8], {1: Reason.NEW, 2: Reason.NEW})
+    matrix.put(["second", "third", "none"], [lists, lists, lists])
+    every = {"second": 2, "third": 3, "none": 0}
+    made = overlaid(matrix, list(every), np.array([1, 9, 9, 1], np.float32), 0, (), every.__getitem__)
+    found = {user_id: ranking.rows.tolist() for user_id, ranking in chain.from_iterable(made)}
+    assert found == {"second": [2, 1, 0, 3], "none": [2, 0, 1, 3]}  # the third's one place for it is where it stands
 
 
 def test_the_latest_come_first_and_lists_that_were_made_since_are_left_alone() -> None:
