@@ -19,12 +19,14 @@ from streamrec.config import Settings
 from streamrec.errors import InvalidRequest
 from streamrec.events import Campaign, ItemNeighbours, ItemVector
 from streamrec.index import Generations, VectorIndex, VectorReplica, build_index
+from streamrec.lists.keys import HOME
 from streamrec.lists.layout import LaidOut, lay_out
 from streamrec.lists.matrix import ListMatrix
 from streamrec.lists.packing import RankedList
 from streamrec.lists.publish import published
 from streamrec.profiles import Profile
 from streamrec.ranking import Ranker, Ranking, Reason
+from streamrec.ranking.scene import NEW_FOR_HALF_LIVES
 from streamrec.recommender.questions import Question
 
 Rows = NDArray[np.int32]
@@ -102,6 +104,10 @@ class Knowledge:
         self._moments: list[int] = []
         #: Items that a list is to have, and those that it has with its reserve: so many may be sold out before it is short.
         self.list_size = settings.ranking.list_size
+        #: Where each visitor has a list of its own besides home.
+        self.placements = tuple(dict.fromkeys(name for name in settings.lists.placements if name != HOME))
+        #: What crowds and single visitors may do to the lists of others.
+        self.abuse = settings.abuse
         self._reserve = settings.lists.reserve
         self.ranked_size = self.list_size + self._reserve
 
@@ -190,6 +196,24 @@ class Knowledge:
     def rank(self, profiles: Sequence[Profile], now_ms: int, absent: Sequence[Rows] = ()) -> list[Ranking]:
         """Return what is ranked for each visitor, the list with its reserve; ``absent`` as ``absent_from`` returns it."""
         return self.ranker.rank(profiles, now_ms, k=self.ranked_size, absent=absent)
+
+    def rank_placement(self, placement: str, profiles: Sequence[Profile], now_ms: int) -> list[RankedList]:
+        """Return each visitor's list for a placement other than home, with its reserve, less what may not be shown now."""
+        hidden = self.hidden(now_ms)
+        rankings = self.ranker.rank(profiles, now_ms, k=self.ranked_size, placement=placement)
+        return [self.publish(ranking, now_ms, hidden) for ranking in rankings]
+
+    def explored(self, item_ids: Sequence[str], now_ms: int) -> list[str]:
+        """Return which of the items are new and were not shown often enough yet: their impressions are counted."""
+        budget = self._settings.ranking.explore_impressions
+        if not budget:
+            return []
+        ids = tuple(dict.fromkeys(item_ids))
+        rows = self.items.find_all(ids)
+        since = now_ms - int(NEW_FOR_HALF_LIVES * self._settings.ranking.new_half_life_s * 1000)
+        new = (rows >= 0) & (self.items.first_seen_ms[rows] >= since) if len(self.items) else np.zeros(len(ids), np.bool_)
+        spent = self.neighbours.log_shown()[rows] >= np.log2(budget) if new.any() else ~new
+        return [item_id for item_id, wanted in zip(ids, (new & ~spent).tolist(), strict=True) if wanted]
 
     def absent_from(self, matrix: ListMatrix, user_ids: Sequence[str], now_ms: int) -> list[Rows]:
         """Return what each visitor's list holds and nobody may see for now: it keeps a place, so that a restock finds it there.
