@@ -170,8 +170,8 @@ class RankingSettings(Section):
         0.15,
         ge=0,
         lt=1,
-        description="by this share the threshold drops of items in whose category the visitor clicked in this session: their score is "
-        "divided by 1 - it, until the visitor was silent for an hour; 0: none",
+        description="by this share the threshold drops of items in whose category the visitor clicked in this session: their score "
+        "is divided by 1 - it, until the visitor was silent for an hour; 0: none",
     )
     cart_content: float = Field(
         0.2, ge=0, le=1, description="how much content counts on the cart page, where what goes with it is wanted, not its like"

@@ -11,6 +11,7 @@ from typing import Any, Final
 from streamrec.config import Settings
 from streamrec.embedding import Encoder, HashingEncoder, load_encoder
 from streamrec.errors import ModelError
+from streamrec.evaluate.abuse import measure_fraud
 from streamrec.evaluate.methods import METHODS, OURS, Method, Parts, ablations, build
 from streamrec.evaluate.replay import Plan, Replay, sampled
 from streamrec.evaluate.sessions import last_days
@@ -43,6 +44,8 @@ class Options:
     #: Days at the end of the stream of the session protocol; 0: it is left out.
     session_days: float = 0.0
     ablation: bool = False
+    #: Whether it is measured, too, what injected click fraud changes of others' lists.
+    fraud: bool = False
 
 
 def run(options: Options, settings: Settings | None = None, progress: Progress = lambda *_: None) -> dict[str, Any]:
@@ -55,6 +58,7 @@ def run(options: Options, settings: Settings | None = None, progress: Progress =
         "streams": {},
         "sessions": {},
         "ablation": {},
+        "fraud": {},
         "missing": {},
         "data": {},
         "how": {
@@ -115,7 +119,17 @@ class _Evaluation:
             apart, plan = last_days(stream, options.session_days, sample=options.sample, seed=options.seed)
             methods, _ = build(options.methods or tuple(METHODS), self._parts)
             self._measure("sessions", apart, methods, plan)
+        if options.fraud:
+            self._fraud()
         self._result["data"][name] = self._about(online)
+
+    def _fraud(self) -> None:
+        stream, settings = self._stream, self._parts.settings
+        what, total = f"{stream.name}: fraud", 4 * int(len(stream.steps) * 0.8)
+        self._progress(what, 0, total)
+        self._result["fraud"][stream.name] = measure_fraud(
+            stream, self._texts, settings, seed=self._options.seed, tick=lambda steps: self._progress(what, steps, total)
+        )
 
     def _about(self, plan: Plan) -> dict[str, Any]:
         stream = self._stream

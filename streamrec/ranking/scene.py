@@ -89,7 +89,7 @@ class Scene:
         return known
 
     def newness(self, rows: NDArray[np.int32]) -> NDArray[np.float64]:
-        """Return the newness of ``rows`` in [0, 1]; 0 of what the catalogue never had, and of what was shown as often as it is to be."""
+        """Return the newness of ``rows`` in [0, 1]; 0 of what the catalogue never had or was shown as often as it is to be."""
         return np.where(self._is_known(rows), 0.0, self._shelf.newness(rows))
 
     def more(self, n: int) -> NDArray[np.int32]:

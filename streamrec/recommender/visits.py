@@ -53,8 +53,8 @@ class Visits:
     The order of effects loses nothing at a crash: first the aggregator is told (its memory takes repeats), then profile and list
     are written together. An event that is in the profile has therefore had all its effects, and a repeat of it has none.
 
-    The lists of other placements are made with the home list; the cart page's for those who have something in the cart or changed it.
-    Nobody repairs them in between: readers are guarded, and the visitor's next event makes them anew.
+    The lists of other placements are made with the home list; the cart page's for those who have something in it or changed it. Nobody
+    repairs them in between: readers are guarded, and the visitor's next event makes them anew.
     """
 
     def __init__(  # noqa: PLR0917 - the composition root names them
