@@ -126,7 +126,7 @@ class CovisitationAggregator:
         self._items: OrderedDict[str, _Item] = OrderedDict()
         self._entries = 0
 
-    
+    @classmethod
     def from_settings(cls, ranking: RankingSettings, abuse: AbuseSettings) -> Self:
         """Return an empty one whose half-lives are those with which every recommender reads its records."""
         return cls(
@@ -320,7 +320,7 @@ def _unpack(item_id: str, packed: bytes) -> _State:
     return state
 
 
-def _pack(
+def _pack(  # noqa: PLR0917 - record names them
     touches: list[tuple[int, int]],
     met: _Contributions,
     bought: _Contributions,

@@ -1,8 +1,8 @@
 """Click fraud injected into a real stream: how much of other visitors' lists it changes, with and without the bounds against it.
 
-The stream is played up to a moment, through the code that workers run. Then an item that hardly anybody knows is pushed beside the most
-popular ones, by one visitor who clicks ten thousand times or by a thousand new visitors who all click the same, and the lists of
-others are compared: those of the visitors who came last, and that of somebody of whom nothing is known.
+The stream is played up to a moment, through the code that workers run. Then an item that hardly anybody knows is pushed beside the
+most popular ones, by one visitor who clicks ten thousand times or by a thousand new visitors who all click the same, and the lists
+of others are compared: those of the visitors who came last, and that of somebody of whom nothing is known.
 """
 
 from __future__ import annotations
@@ -100,9 +100,9 @@ def measure_fraud(
 ) -> dict[str, Any]:
     """Return per fraud, ``undefended`` and ``defended``, what it changed of the first 20 places of others' lists.
 
-    ``overlap`` is the mean share of a list that stays, ``least`` the smallest; ``pushed`` in how many lists the item stands, before and
-    after; ``cold`` the share that stays of the list of somebody of whom nothing is known; ``trend`` the item's place among
-    what is popular in the whole shop, before and after. Places count from 1, 0: it has none. ``tick`` hears how many steps went by.
+    ``overlap`` is the mean share of a list that stays, ``least`` the smallest; ``pushed`` in how many lists the item stands, before
+    and after; ``cold`` the share that stays of the list of somebody of whom nothing is known; ``trend`` the item's place among what
+    is popular in the whole shop, before and after. Places count from 1, 0: it has none. ``tick`` hears how many steps went by.
     """
     scene = set_the_scene(stream, audience=audience, seed=seed)
     found: dict[str, Any] = {
@@ -128,9 +128,7 @@ def _played(
     for step in fraud.steps(scene):
         shop.learn(step)
     after = _lists(scene, shop)
-    *overlaps, cold = (
-        len(set(old) & set(new)) / max(len(old), 1) for old, new in zip(before.lists, after.lists, strict=True)
-    )
+    *overlaps, cold = (len(set(old) & set(new)) / max(len(old), 1) for old, new in zip(before.lists, after.lists, strict=True))
     return {
         "overlap": round(fmean(overlaps), 4),
         "least": round(min(overlaps), 4),

@@ -53,8 +53,8 @@ class Visits:
     The order of effects loses nothing at a crash: first the aggregator is told (its memory takes repeats), then profile and list
     are written together. An event that is in the profile has therefore had all its effects, and a repeat of it has none.
 
-    The lists of other placements are made with the home list; the cart page's for those who have something in it or changed it. Nobody
-    repairs them in between: readers are guarded, and the visitor's next event makes them anew.
+    The lists of other placements are made with the home list; the cart page's for those who have something in it or changed it.
+    Nobody repairs them in between: readers are guarded, and the visitor's next event makes them anew.
     """
 
     def __init__(  # noqa: PLR0917 - the composition root names them
@@ -158,7 +158,7 @@ class Visits:
         told.extend(self._witness.tell(user_id, profile, event))
         return True
 
-    def _write(
+    def _write(  # noqa: PLR0917 - its caller names them
         self,
         pending: dict[str, list[Event]],
         changed: Sequence[str],

@@ -25,7 +25,7 @@ SMALL = {"one": Fraud(1, 1000), "crowd": Fraud(300, 5)}
 def shop() -> Stream:
     """Four hundred visitors of sixty items: each walks among neighbours on a shelf, some items more popular than others."""
     rng = Random(5)
-    letters = [chr(ord("A") + n) for n in range(60)]
+    letters = [chr(0x4E00 + n) for n in range(60)]
     walks = []
     for _ in range(400):
         at = int(60 * rng.random() ** 2)

@@ -1,4 +1,4 @@
-"""Rules of behaviour: what a click does to its category for the session, what counts on the cart page, how long new items are explored."""
+"""Rules of behaviour: what a click does to its category, what counts on the cart page, how long new items are explored."""
 
 from __future__ import annotations
 

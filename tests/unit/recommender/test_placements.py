@@ -64,7 +64,7 @@ def _record(bought: dict[str, float]) -> ItemNeighbours:
 
 
 def test_an_order_and_a_removal_make_the_list_anew() -> None:
-    room = Room()
+    room = Room(6)
     room.visit(("u", put("i1")), ("u", put("i2", 1)))
     assert not {"i1", "i2"} & set(ids(room))
     room.visit(("u", put("i2", 2, "remove")))
