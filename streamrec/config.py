@@ -191,6 +191,9 @@ class RankingSettings(Section):
     max_per_brand: int = Field(50, ge=1, description="and of a brand")
     explore_every: int = Field(20, ge=0, description="each so-many-th slot goes to a new item; 0: none")
     trending_half_life_s: float = Field(6 * 3600.0, gt=0, description="after so long a visitor counts half for what is popular now")
+    trending_smoothing: float = Field(
+        50.0, ge=0, description="visitors added to those of late, spread like those of weeks: in a quiet shop a few are no trend"
+    )
     together_half_life_s: float = Field(30 * 86_400.0, gt=0, description="after so long two items met together count half")
     search_half_life_s: float = Field(6 * 3600.0, gt=0, description="a query counts half so long before the visitor's latest event")
 

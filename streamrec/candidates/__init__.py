@@ -6,7 +6,7 @@ from streamrec.candidates.covisitation import NeighbourTable, Related, Transitio
 from streamrec.candidates.crowds import Crowds
 from streamrec.candidates.fresh import fresh, newness
 from streamrec.candidates.interests import Interests, interests
-from streamrec.candidates.trending import popularity, trending
+from streamrec.candidates.trending import Trend, trending
 
 __all__ = [
     "SESSION_MS",
@@ -16,12 +16,12 @@ __all__ = [
     "NeighbourTable",
     "Related",
     "Transitions",
+    "Trend",
     "activities",
     "fresh",
     "from_seeds",
     "interests",
     "newness",
-    "popularity",
     "transitions",
     "trending",
     "visitor_hash",

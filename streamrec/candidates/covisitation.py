@@ -115,6 +115,8 @@ class NeighbourTable:
         self._waited_for = 0
         #: Over all records, in grains: visitors, and those that met their item again.
         self._visitors = self._again = 0
+        #: Event time of the newest record so far, in half-lives of ``together`` since the epoch.
+        self._latest = 0.0
         #: Grows with every change of one of these numbers.
         self.version = 0
 
@@ -131,6 +133,7 @@ class NeighbourTable:
         together = np.array([n.together for n in neighbours], np.float64)
         bought = np.array([n.bought for n in neighbours], np.float64)
         age = record.as_of / self._together_ms
+        self._latest = max(self._latest, age)
         # Records of older aggregators tell no total, and of no visitor.
         total = max(record.total, math.fsum(together.tolist()))
         ids = tuple([n.item_id for n in neighbours])
@@ -194,6 +197,7 @@ class NeighbourTable:
             (owner, _Record(tuple(ids[a:b]), state.together[a:b], state.bought[a:b], any_, age, *sums))
             for owner, a, b, any_, age, sums in spans
         )
+        self._latest = float(state.ages.max(initial=0.0))
         self._visitors = self._again = 0
         for record in self._records.values():
             self._count(record, 1)
@@ -244,6 +248,12 @@ class NeighbourTable:
         """Return log2 of about how often each row was shown while it was new; -inf where it was not."""
         shown: NDArray[np.float64] = self._settle()[3]
         return shown
+
+    def visitors_now(self, rows: NDArray[np.int32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the decayed visitors of ``rows`` of late and over weeks, as of the newest event of the shop; (n,) each."""
+        logs = self._settle()[:, rows]
+        of_late, over_weeks = logs[0] - self._latest * self._together_ms / self._popularity_ms, logs[2] - self._latest
+        return np.exp2(of_late), np.exp2(over_weeks)
 
     # -- neighbours --------------------------------------------------------------------------------------------------
 

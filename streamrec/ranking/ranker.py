@@ -264,7 +264,7 @@ class Ranker:
             of_interests = near[:, : len(interests.medoids)]
             content, nearest = alike(of_interests, interests.weights, standing, organic, settings.content_temperature)
             near_row = interests.medoids[nearest].astype(np.int32)
-        trend = shares(relative(scene.log_popularity[rows]), organic)
+        trend = shares(scene.trend(rows), organic)
         weights = np.array([settings.weight_content * bool(content.any()), settings.weight_trending * bool(trend.any())])
         by_content, by_trend = following.unexplained * weights / max(float(weights.sum()), 1e-300)
         if wish.placement == CART:

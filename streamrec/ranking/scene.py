@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamrec.campaigns import Effects
-from streamrec.candidates import NeighbourTable, newness
+from streamrec.candidates import NeighbourTable, Trend, newness
 from streamrec.candidates.leaders import Leaders
 from streamrec.candidates.ordering import distinct, top
 from streamrec.catalogue.table import ItemTable
@@ -68,6 +68,8 @@ class Scene:
         self.trending = leaders[0].first(self.log_popularity, shelf.hashes, self.allowed, n, state)
         self.log_visitors = neighbours.log_visitors()
         well_sold = leaders[1].first(self.log_visitors, shelf.hashes, self.allowed, n, state)
+        #: How popular rows are now.
+        self.trend = Trend(neighbours, well_sold, settings.trending_smoothing).amounts
         boosted = self.effects.boosted_rows
         boosted = boosted[self.allowed[boosted]]
         # A boost of a whole category brings its most popular items in; nearer ones come by the visitor's own interests.
