@@ -11,15 +11,18 @@ import os
 from difflib import get_close_matches
 from pathlib import Path
 from tomllib import TOMLDecodeError
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError, TomlConfigSettingsSource
 
 from streamrec.credentials import check_kafka, check_redis, redis_password
 from streamrec.errors import ConfigError
 from streamrec.redaction import SECRET_NAMES
 from streamrec.secret_files import FOLDER_VARIABLE, SecretFiles
+
+#: Becomes part of a Redis key.
+Placement = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,32}$")]
 
 
 class Section(BaseModel):
@@ -134,10 +137,10 @@ class ProfileSettings(Section):
     max_searches: int = Field(8, ge=1)
     max_shown: int = Field(128, ge=1)
     half_life_s: float = Field(7 * 86_400.0, gt=0, description="after so long an interaction counts half")
-    weight_order: float = 4.0
-    weight_cart: float = 2.5
-    weight_click: float = 1.0
-    weight_search: float = 0.8
+    weight_order: float = Field(4.0, description="how much an item that was ordered says of what its visitor is after")
+    weight_cart: float = Field(2.5, description="one that was put into the cart")
+    weight_click: float = Field(1.0, description="one that was opened")
+    weight_search: float = Field(0.8, description="a query, on the same scale")
 
 
 class RankingSettings(Section):
@@ -164,15 +167,34 @@ class RankingSettings(Section):
     weight_new: float = Field(0.03, ge=0, description="of the newest item; halves with each new_half_life_s")
     weight_search: float = Field(1.0, ge=0)
     weight_discount: float = Field(0.1, ge=0, description="times the share by which the price is below the list price")
-    new_half_life_s: float = Field(86_400.0, gt=0)
+    threshold_drop: float = Field(
+        0.15,
+        ge=0,
+        lt=1,
+        description="by this share the threshold drops of items in whose category the visitor clicked in this session: their score "
+        "is divided by 1 - it, until the visitor was silent for an hour; 0: none",
+    )
+    cart_content: float = Field(
+        0.2, ge=0, le=1, description="how much content counts on the cart page, where what goes with it is wanted, not its like"
+    )
+    new_half_life_s: float = Field(86_400.0, gt=0, description="after so long being new counts half")
+    explore_impressions: int = Field(
+        200,
+        ge=0,
+        le=2000,
+        description="a new item is boosted and explored until it was shown about so often, by events.impressions; 0: no bound",
+    )
     shown_penalty: float = Field(0.02, ge=0, description="score lost per impression without a click")
-    hide_bought_days: float = Field(30.0, ge=0)
-    hide_in_cart: bool = True
+    hide_bought_days: float = Field(30.0, ge=0, description="days for which what a visitor bought is on none of the own lists")
+    hide_in_cart: bool = Field(default=True, description="nor what lies in the cart")
     hide_seen: tuple[str, ...] = Field((), description="JSON list of the placements that leave out what the visitor opened lately")
-    max_per_category: int = Field(12, ge=1)
-    max_per_brand: int = Field(50, ge=1)
+    max_per_category: int = Field(12, ge=1, description="items of a category in a visitor's list, unless it would be short")
+    max_per_brand: int = Field(50, ge=1, description="and of a brand")
     explore_every: int = Field(20, ge=0, description="each so-many-th slot goes to a new item; 0: none")
-    trending_half_life_s: float = Field(6 * 3600.0, gt=0)
+    trending_half_life_s: float = Field(6 * 3600.0, gt=0, description="after so long a visitor counts half for what is popular now")
+    trending_smoothing: float = Field(
+        50.0, ge=0, description="visitors added to those of late, spread like those of weeks: in a quiet shop a few are no trend"
+    )
     together_half_life_s: float = Field(30 * 86_400.0, gt=0, description="after so long two items met together count half")
     search_half_life_s: float = Field(6 * 3600.0, gt=0, description="a query counts half so long before the visitor's latest event")
 
@@ -263,8 +285,26 @@ class ListSettings(Section):
     reserve: int = Field(10, ge=0, description="items of a visitor's list beyond its size: so many may sell out before it is short")
     fallback_size: int = Field(100, ge=1, description="items in a trending or new list")
     item_list_size: int = Field(20, ge=1, description="items in a similar or together list")
+    placements: tuple[Placement, ...] = Field(
+        ("cart",), description="JSON list: where each visitor has a list of its own besides home, as `rec:{user}:<placement>`"
+    )
     fallback_interval_s: float = Field(2.0, gt=0)
     sweep_interval_s: float = Field(0.05, gt=0, description="how often due repairs and campaigns are looked for")
+
+
+class AbuseSettings(Section):
+    """What one visitor, or a crowd that all does the same, can do to the lists of others."""
+
+    max_alike: int = Field(
+        3, ge=0, description="of visitors of whom the very same items are known so many a window tell others' lists of it; 0: all"
+    )
+    alike_window_s: float = Field(6 * 3600.0, gt=0, description="windows follow each other in event time")
+    visitor_pairs: int = Field(
+        32, ge=1, le=256, description="of the 256 meetings that are kept of an item so many may be one visitor's, the newest"
+    )
+    visitor_weight: float = Field(
+        5.0, gt=0, description="all meetings of one visitor with an item count together as so many visitors at most"
+    )
 
 
 class SnapshotSettings(Section):
@@ -304,6 +344,7 @@ class Settings(BaseSettings):
     ranking: RankingSettings = RankingSettings()
     experiment: ExperimentSettings = ExperimentSettings()
     lists: ListSettings = ListSettings()
+    abuse: AbuseSettings = AbuseSettings()
     snapshot: SnapshotSettings = SnapshotSettings()
     web: WebSettings = WebSettings()
     max_future_ms: int = Field(300_000, ge=0, description="how far ahead of our clock a message's ts may be")

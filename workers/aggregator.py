@@ -14,13 +14,13 @@ from workers.transport.batch import values
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streamrec.config import RankingSettings
     from workers.transport.batch import Record
 
 
 def build(parts: Parts) -> Role:
     """Put the role together: first its own change log is read back, then the pairs go on."""
-    aggregator, core = _aggregator(parts.settings.ranking), parts.core("aggregator")
+    settings, core = parts.settings, parts.core("aggregator")
+    aggregator = CovisitationAggregator.from_settings(settings.ranking, settings.abuse)
     unsent: dict[str, None] = {}
 
     def restore(records: Sequence[Record]) -> None:
@@ -39,10 +39,3 @@ def build(parts: Parts) -> Role:
     memory = parts.replica("aggregator-memory", [NEIGHBOURS], restore, core, buries=[NEIGHBOURS])
     met = parts.group(AGGREGATOR, GROUPS[AGGREGATOR], aggregate, core, after=[memory.reader.ready])
     return Role("aggregator", [memory, met])
-
-
-def _aggregator(ranking: RankingSettings) -> CovisitationAggregator:
-    # The half-lives are those with which every recommender reads the records.
-    return CovisitationAggregator(
-        popularity_half_life_s=ranking.trending_half_life_s, together_half_life_s=ranking.together_half_life_s
-    )

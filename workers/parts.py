@@ -49,8 +49,8 @@ class Role:
     others: list[ServiceT] = field(default_factory=list)
     #: Numbers for the heartbeat.
     status: Callable[[], dict[str, int]] = dict[str, int]
-    #: Answers /why, where the role can.
-    explain: Callable[[str, str], Any] | None = None
+    #: Answers /why of a visitor, an item and a placement, where the role can.
+    explain: Callable[[str, str, str], Any] | None = None
     #: Answer /search and /similar, where the role can: a packed list.
     search: Callable[[Question], Future[bytes]] | None = None
     similar: Callable[[str, Question], Future[bytes]] | None = None

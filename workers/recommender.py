@@ -186,13 +186,13 @@ class Recommender:
         self.fallbacks.tick(0.0 if waiting or urgent else FALLBACKS_S)
         return urgent
 
-    def explain(self, user_id: str, item_id: str) -> Future[Explanation]:
-        """Answer why the visitor sees or does not see the item."""
-        return self.core.submit(self._explain, user_id, item_id)
+    def explain(self, user_id: str, item_id: str, placement: str) -> Future[Explanation]:
+        """Answer why the visitor sees or does not see the item there."""
+        return self.core.submit(self._explain, user_id, item_id, placement)
 
-    def _explain(self, user_id: str, item_id: str) -> Explanation:
+    def _explain(self, user_id: str, item_id: str, placement: str) -> Explanation:
         [profile] = self.store.load([user_id])
-        return self.knowledge.explain(user_id, profile, item_id, self.parts.clock.now_ms())
+        return self.knowledge.explain(user_id, profile, item_id, self.parts.clock.now_ms(), placement)
 
     def search(self, question: Question) -> Future[bytes]:
         """Answer a search as a packed list."""

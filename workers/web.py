@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from streamrec.errors import InvalidRequest, StreamrecError
+from streamrec.lists.keys import HOME
 from streamrec.recommender.questions import read_question
 
 if TYPE_CHECKING:
@@ -44,12 +45,14 @@ def add_pages(app: App, roles: Sequence[Role], health: Health, exposition: Calla
     async def metrics(self: View, _request: Request) -> Response:
         return self.bytes(await asyncio.to_thread(exposition), content_type="text/plain; version=0.0.4")
 
+    # ?placement=… asks about another list than home.
     @app.page("/why/{user_id}/{item_id}")
-    async def why(self: View, _request: Request, user_id: str, item_id: str) -> Response:
-        explain: Callable[[str, str], Any] | None = next((role.explain for role in roles if role.explain), None)
+    async def why(self: View, request: Request, user_id: str, item_id: str) -> Response:
+        explain: Callable[[str, str, str], Any] | None = next((role.explain for role in roles if role.explain), None)
         if explain is None:
             return self.json({"error": _NOT_HERE}, status=404)
-        answer = await asyncio.wrap_future(explain(user_id, item_id))
+        placement = next((value for name, value in request.query.items() if name == "placement"), "")
+        answer = await asyncio.wrap_future(explain(user_id, item_id, placement or HOME))
         return self.bytes(msgspec.json.encode(answer), content_type="application/json")
 
     @app.page("/search")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Final, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -16,16 +17,19 @@ _SLACK: Final = 1.25
 class Newest(Generic[K, S]):
     """The ``bound`` greatest (stamp, key), one per key: the same pairs in any order, with repeats, give the same set.
 
-    A join-semilattice: of a key the greatest stamp counts, and what was cut has ``bound`` greater pairs for ever.
+    A join-semilattice: of a key the greatest stamp counts, and what was cut has ``bound`` greater pairs for ever. Where ``group``
+    names whose a key is, for ever the same, only the ``of_group`` greatest of each group are among them.
     """
 
-    __slots__ = ("_bound", "_entries", "_floor")
+    __slots__ = ("_bound", "_entries", "_floor", "_group", "_of_group")
 
-    def __init__(self, bound: int) -> None:
+    def __init__(self, bound: int, *, of_group: int = 0, group: Callable[[Any], Hashable] | None = None) -> None:
         self._bound = bound
         self._entries: dict[K, S] = {}
         #: The least pair that the last cut kept; whatever is below it would be cut again.
         self._floor: tuple[S, Any] | None = None
+        self._of_group = of_group
+        self._group = group
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -43,11 +47,27 @@ class Newest(Generic[K, S]):
         return True
 
     def _cut(self) -> None:
-        kept = sorted(((stamp, key) for key, stamp in self._entries.items()), reverse=True)[: self._bound]
-        self._floor = kept[-1]
+        kept = self._kept()
+        if len(kept) == self._bound:
+            self._floor = kept[-1]
         self._entries = {key: stamp for stamp, key in kept}
+
+    def _kept(self) -> list[tuple[S, Any]]:
+        """Return the pairs that belong to the set, greatest first."""
+        pairs: list[tuple[S, Any]] = sorted(((stamp, key) for key, stamp in self._entries.items()), reverse=True)
+        if self._group is None:
+            return pairs[: self._bound]
+        seen: Counter[Hashable] = Counter()
+        kept = []
+        for stamp, key in pairs:
+            group = self._group(key)
+            seen[group] += 1
+            if seen[group] <= self._of_group:
+                kept.append((stamp, key))
+                if len(kept) == self._bound:
+                    break
+        return kept
 
     def newest_first(self) -> Iterator[tuple[S, K]]:
         """Yield (stamp, key), greatest first, at most ``bound`` of them."""
-        pairs: list[tuple[S, Any]] = sorted(((stamp, key) for key, stamp in self._entries.items()), reverse=True)
-        yield from pairs[: self._bound]
+        yield from self._kept()

@@ -21,7 +21,9 @@ from streamrec.events import ItemNeighbours
 #: A similarity that rests on one visitor counts half, on nine visitors nine tenths.
 _DOUBT: Final = 1.0
 _FIRST_CAPACITY: Final = 1024
-_NOTHING: Final = (-np.inf, -np.inf, -np.inf)
+_NOTHING: Final = (-np.inf, -np.inf, -np.inf, -np.inf)
+#: Of one item, see the table.
+Logs = tuple[float, float, float, float]
 #: Weights are summed as whole numbers of this fraction: exact, so that no order of arrival can be seen in the sum.
 _GRAIN: Final = 1 << 20
 
@@ -79,9 +81,9 @@ class NeighbourState:
     #: (n, 3): total, visitors and again of each record.
     sums: NDArray[np.float64]
     names: list[str]
-    #: (3, rows), see the table.
+    #: (4, rows), see the table.
     logs: NDArray[np.float64]
-    waiting: dict[str, tuple[float, float, float]]
+    waiting: dict[str, Logs]
     version: int
 
 
@@ -105,14 +107,17 @@ class NeighbourTable:
         self._together_ms = together_half_life_s * 1000
         self._max_items = max_items
         self._records: OrderedDict[str, _Record] = OrderedDict()
-        #: (3, rows): log2 at the epoch of each row's popularity, of its degree, the sum of its ``together``, and of its visitors.
-        self._logs = np.full((3, _FIRST_CAPACITY), -np.inf)
+        #: (4, rows): log2 at the epoch of each row's popularity, of its degree, the sum of its ``together``, and of its
+        #: visitors; and log2 of how often it was shown while it was new.
+        self._logs = np.full((4, _FIRST_CAPACITY), -np.inf)
         #: The same numbers of items that the item table does not know yet.
-        self._waiting: dict[str, tuple[float, float, float]] = {}
+        self._waiting: dict[str, Logs] = {}
         self._waited_for = 0
         #: Over all records, in grains: visitors, and those that met their item again.
         self._visitors = self._again = 0
-        #: Grows with every change of a popularity.
+        #: Event time of the newest record so far, in half-lives of ``together`` since the epoch.
+        self._latest = 0.0
+        #: Grows with every change of one of these numbers.
         self.version = 0
 
     def __len__(self) -> int:
@@ -128,6 +133,7 @@ class NeighbourTable:
         together = np.array([n.together for n in neighbours], np.float64)
         bought = np.array([n.bought for n in neighbours], np.float64)
         age = record.as_of / self._together_ms
+        self._latest = max(self._latest, age)
         # Records of older aggregators tell no total, and of no visitor.
         total = max(record.total, math.fsum(together.tolist()))
         ids = tuple([n.item_id for n in neighbours])
@@ -135,7 +141,8 @@ class NeighbourTable:
         self._records[item_id] = kept
         self._count(kept, 1)
         popularity = _log2(record.popularity) + record.as_of / self._popularity_ms
-        self._set(item_id, (popularity, _log2(float(together.sum())) + age, _log2(record.visitors) + age))
+        degree, visitors = _log2(float(together.sum())) + age, _log2(record.visitors) + age
+        self._set(item_id, (popularity, degree, visitors, _log2(record.shown)))
         if len(self._records) > self._max_items:
             oldest, forgotten = self._records.popitem(last=False)
             self._count(forgotten, -1)
@@ -190,6 +197,7 @@ class NeighbourTable:
             (owner, _Record(tuple(ids[a:b]), state.together[a:b], state.bought[a:b], any_, age, *sums))
             for owner, a, b, any_, age, sums in spans
         )
+        self._latest = float(state.ages.max(initial=0.0))
         self._visitors = self._again = 0
         for record in self._records.values():
             self._count(record, 1)
@@ -197,7 +205,7 @@ class NeighbourTable:
 
     # -- numbers by row ----------------------------------------------------------------------------------------------
 
-    def _set(self, item_id: str, logs: tuple[float, float, float]) -> None:
+    def _set(self, item_id: str, logs: Logs) -> None:
         row = self._items.find(item_id)
         if row >= 0:
             self._waiting.pop(item_id, None)
@@ -212,12 +220,12 @@ class NeighbourTable:
     def _reserve(self, n: int) -> None:
         have = self._logs.shape[1]
         if n > have:
-            grown = np.full((3, max(n, 2 * have)), -np.inf)
+            grown = np.full((4, max(n, 2 * have)), -np.inf)
             grown[:, :have] = self._logs
             self._logs = grown
 
     def _settle(self) -> NDArray[np.float64]:
-        """Give rows to what waited for the item table to know it; return the numbers of all rows, (3, n)."""
+        """Give rows to what waited for the item table to know it; return the numbers of all rows, (4, n)."""
         n = len(self._items)
         self._reserve(n)
         if self._waiting and n != self._waited_for:
@@ -235,6 +243,17 @@ class NeighbourTable:
         """Return the same with the half-life of ``together``: what sells well and not only today."""
         visitors: NDArray[np.float64] = self._settle()[2]
         return visitors
+
+    def log_shown(self) -> NDArray[np.float64]:
+        """Return log2 of about how often each row was shown while it was new; -inf where it was not."""
+        shown: NDArray[np.float64] = self._settle()[3]
+        return shown
+
+    def visitors_now(self, rows: NDArray[np.int32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the decayed visitors of ``rows`` of late and over weeks, as of the newest event of the shop; (n,) each."""
+        logs = self._settle()[:, rows]
+        of_late, over_weeks = logs[0] - self._latest * self._together_ms / self._popularity_ms, logs[2] - self._latest
+        return np.exp2(of_late), np.exp2(over_weeks)
 
     # -- neighbours --------------------------------------------------------------------------------------------------
 
@@ -263,19 +282,22 @@ class NeighbourTable:
         return rows, similarity * counts / (counts + _DOUBT), of_seed
 
     def counts(
-        self, seeds: NDArray[np.int32]
+        self, seeds: NDArray[np.int32], *, bought: bool = False
     ) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.intp], NDArray[np.float64]]:
-        """Return the neighbours of items as rows, their counts, the position of the seed that each belongs to, and (s,) totals."""
+        """Return the neighbours of items as rows, their counts, the position of the seed that each belongs to, and (s,) totals.
+
+        With ``bought`` only what was bought together counts, for each seed where anything was.
+        """
         totals = np.zeros(len(seeds))
         found = [(i, record) for i, row in enumerate(seeds.tolist()) if (record := self._records.get(self._items.id(row)))]
         if not found:
             return np.empty(0, np.int32), np.empty(0), np.empty(0, np.intp), totals
         for i, record in found:
-            totals[i] = record.total
+            totals[i] = math.fsum(record.bought.tolist()) if bought and record.any_bought else record.total
         rows = np.concatenate([self._rows(record) for _, record in found])
-        counts = np.concatenate([record.together for _, record in found])
+        counts = np.concatenate([r.bought if bought and r.any_bought else r.together for _, r in found])
         of_seed = np.repeat(np.array([i for i, _ in found], np.intp), [len(record.ids) for _, record in found])
-        known = (rows >= 0) & (rows != seeds[of_seed])
+        known = (rows >= 0) & (counts > 0) & (rows != seeds[of_seed])
         return rows[known], counts[known], of_seed[known], totals
 
     def again(self, seeds: NDArray[np.int32], smoothing: float) -> NDArray[np.float64]:
@@ -305,18 +327,20 @@ def from_seeds(table: NeighbourTable, seeds: NDArray[np.int32], weights: NDArray
     return Related(joined.rows, joined.strengths / (joined.strengths + 0.1), joined.because)
 
 
-def transitions(table: NeighbourTable, seeds: NDArray[np.int32], weights: NDArray[np.float64], smoothing: float) -> Transitions:
+def transitions(
+    table: NeighbourTable, seeds: NDArray[np.int32], weights: NDArray[np.float64], smoothing: float, *, bought: bool = False
+) -> Transitions:
     """Estimate what a visitor turns to who met ``seeds`` (s,), each counting by its weight, which is at least 0.
 
     The probability of i after a seed s is t_si / (d_s + smoothing), with t_si the visitors that met both, the nearer in a session
     the more, and d_s the sum of t_si over all i; what is missing to 1, smoothing / (d_s + smoothing), is left to those that know
     items which nobody met there yet. This is smoothing by a Dirichlet prior (Zhai and Lafferty, ACM TOIS 22(2), 2004), and over the
-    seeds a linear mixture by weight.
+    seeds a linear mixture by weight. With ``bought`` those count that bought both, for each seed where anyone did.
     """
     if not len(seeds):
         return Transitions(Related(np.empty(0, np.int32), np.empty(0), np.empty(0, np.int32)), 1.0, np.empty(0))
     shares = weights / max(float(weights.sum()), 1e-300)
-    rows, counts, of_seed, totals = table.counts(seeds)
+    rows, counts, of_seed, totals = table.counts(seeds, bought=bought)
     votes = counts * (shares / (totals + smoothing))[of_seed]
     unexplained = math.fsum((shares * smoothing / (totals + smoothing)).tolist())
     return Transitions(_joined(rows, votes, seeds[of_seed]), unexplained, table.again(seeds, smoothing))

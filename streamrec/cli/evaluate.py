@@ -43,6 +43,7 @@ from streamrec.cli.parts import Parts, pass_parts
     "--session-days", type=click.FloatRange(0), default=0.0, help="Also train on all but so many last days and test on those."
 )
 @click.option("--ablation", is_flag=True, help="Also measure our ranking without each of its parts.")
+@click.option("--fraud", is_flag=True, help="Also inject click fraud and tell what it changes of other visitors' lists.")
 @click.option(
     "--report",
     "folder",
@@ -61,7 +62,7 @@ def evaluate(parts: Parts, /, folder: Path | None, as_json: bool, **choices: Any
     from streamrec.evaluate import Options, run
     from streamrec.evaluate.methods import METHODS
     from streamrec.evaluate.report import TABLES, Report
-    from streamrec.evaluate.tables import COLUMNS, rows
+    from streamrec.evaluate.tables import COLUMNS, FRAUD_COLUMNS, fraud_rows, rows
 
     unknown = sorted(set(choices["methods"]) - set(METHODS))
     if unknown:
@@ -84,6 +85,8 @@ def evaluate(parts: Parts, /, folder: Path | None, as_json: bool, **choices: Any
     for kind in TABLES:
         for name, methods in result[kind].items():
             table(COLUMNS, rows(methods), title=f"{kind}: {name}")
+    for name, found in result["fraud"].items():
+        table(FRAUD_COLUMNS, fraud_rows(found), title=f"fraud: {name}, lists of {found['audience']} others")
     for name, missing in result["missing"].items():
         for method, why in missing.items():
             click.echo(f"{name}: {method} was left out: {why}")

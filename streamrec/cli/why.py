@@ -15,14 +15,15 @@ from streamrec.cli.parts import Parts, pass_parts
 @click.command()
 @click.argument("user_id", metavar="USER")
 @click.argument("item_id", metavar="ITEM")
+@click.option("--placement", default="home", show_default=True, help="In which list: home, cart …")
 @json_option
 @pass_parts
-def why(parts: Parts, user_id: str, item_id: str, as_json: bool) -> None:
+def why(parts: Parts, user_id: str, item_id: str, placement: str, as_json: bool) -> None:
     """Tell why an item is in a visitor's list, or why not.
 
     Asks a recommender that lives; the reasons come from the real parts of the score.
     """
-    explanation = ask(parts, user_id, item_id)
+    explanation = ask(parts, user_id, item_id, placement)
     if as_json:
         emit(explanation)
         return
@@ -32,11 +33,12 @@ def why(parts: Parts, user_id: str, item_id: str, as_json: bool) -> None:
         table(["part of the score", "value"], sorted(explanation["parts"].items(), key=lambda part: -part[1]))
 
 
-def ask(parts: Parts, user_id: str, item_id: str) -> dict[str, Any]:
+def ask(parts: Parts, user_id: str, item_id: str, placement: str = "home") -> dict[str, Any]:
     """Return a recommender's explanation. Raises StoreUnavailable when none answers."""
     from streamrec.cli.ask import ask_recommender
 
-    return ask_recommender(parts, f"/why/{quote(user_id, safe='')}/{quote(item_id, safe='')}", "nobody can tell why")
+    where = "" if placement == "home" else f"?placement={quote(placement, safe='')}"
+    return ask_recommender(parts, f"/why/{quote(user_id, safe='')}/{quote(item_id, safe='')}{where}", "nobody can tell why")
 
 
 def lines(user_id: str, item_id: str, explanation: dict[str, Any]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from streamrec.config import Settings
 from streamrec.embedding import Encoder, HashingEncoder, load_encoder
 from streamrec.errors import ModelError
+from streamrec.evaluate.abuse import measure_fraud
 from streamrec.evaluate.methods import METHODS, OURS, Method, Parts, ablations, build
 from streamrec.evaluate.replay import ALL, NEW, Plan, Replay, sampled
 from streamrec.evaluate.sessions import last_days
@@ -19,8 +20,8 @@ from streamrec.evaluate.streams import Stream, open_streams, read_stream
 from streamrec.evaluate.texts import StreamTexts
 
 _DAY_MS: Final = 86_400_000
-#: Each holds streams by name: three tables of methods' figures, what was left out, and what was measured of what.
-_KINDS: Final = ("streams", "sessions", "ablation", "missing", "data")
+#: Each holds streams by name: three tables of methods' figures, what fraud changed, what was left out, and what was measured.
+_KINDS: Final = ("streams", "sessions", "ablation", "fraud", "missing", "data")
 
 #: Hears what is being done, and of how many steps how many went by since the last time.
 Progress = Callable[[str, int, int], None]
@@ -46,6 +47,8 @@ class Options:
     #: Days at the end of the stream of the session protocol; 0: it is left out.
     session_days: float = 0.0
     ablation: bool = False
+    #: Whether it is measured, too, what injected click fraud changes of others' lists.
+    fraud: bool = False
 
     @property
     def how(self) -> dict[str, Any]:
@@ -137,7 +140,17 @@ class _Evaluation:
             apart, plan = last_days(stream, options.session_days, sample=options.sample, seed=options.seed)
             methods, _ = build(options.methods or tuple(METHODS), self._parts)
             self._measure("sessions", apart, methods, plan)
+        if options.fraud:
+            self._fraud()
         self._result["data"][name] = self._about(online)
+
+    def _fraud(self) -> None:
+        stream, settings = self._stream, self._parts.settings
+        what, total = f"{stream.name}: fraud", 4 * int(len(stream.steps) * 0.8)
+        self._progress(what, 0, total)
+        self._result["fraud"][stream.name] = measure_fraud(
+            stream, self._texts, settings, seed=self._options.seed, tick=lambda steps: self._progress(what, steps, total)
+        )
 
     def _about(self, plan: Plan) -> dict[str, Any]:
         stream = self._stream

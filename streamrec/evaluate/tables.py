@@ -25,10 +25,29 @@ _KEYS: Final = {
 COLUMNS: Final = ("method", *_KEYS)
 
 
+#: Of the table of injected fraud.
+FRAUD_COLUMNS: Final = ("fraud", "bounds", "stays of a list", "least", "cold list", "lists with it", "before", "trend", "before")
+
+
 def rows(methods: Mapping[str, Mapping[str, Any]]) -> list[list[Any]]:
     """Return one row for each method, the best MRR@20 first; bytes as MB, "-" for what does not apply."""
     ordered = sorted(methods.items(), key=lambda pair: -pair[1]["mrr@20"])
     return [[name, *(_value(figures, key) for key in _KEYS.values())] for name, figures in ordered]
+
+
+def fraud_rows(found: Mapping[str, Any]) -> list[list[Any]]:
+    """Return one row for each fraud, without and with the bounds against it."""
+    return [
+        [
+            name,
+            "with" if side == "defended" else "without",
+            *(figures[key] for key in ("overlap", "least", "cold")),
+            *figures["pushed"][::-1],
+            *figures["trend"][::-1],
+        ]
+        for name, sides in found["frauds"].items()
+        for side, figures in sides.items()
+    ]
 
 
 def _value(figures: Mapping[str, Any], key: str) -> Any:

@@ -220,6 +220,8 @@ class ItemActivity(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     distance: Annotated[int, Meta(ge=1, le=100)] = 1
     #: The visitor clicked on the item twice in a row.
     again: bool = False
+    #: The visitor was shown the item, which is new, and did nothing with it yet: counted apart, and else an echo of nothing.
+    shown: bool = False
 
 
 class Neighbour(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -249,6 +251,8 @@ class ItemNeighbours(msgspec.Struct, frozen=True, kw_only=True, array_like=True)
     visitors: Weight = 0.0
     #: Share of the visitors that clicked on the item twice in a row.
     again: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+    #: About how often the item was shown while it was new.
+    shown: Weight = 0.0
 
 
 #: What visitors do.

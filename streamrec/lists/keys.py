@@ -18,6 +18,8 @@ HIDDEN_BY: Final = "streamrec:{campaigns}:hidden-by"
 ALL: Final = "all"
 #: The placement whose list has the plain ``rec:{user}`` key.
 HOME: Final = "home"
+#: The placement whose list is for what lies in the cart.
+CART: Final = "cart"
 
 #: A visitor's lists and profile live this long after the last event; they are written together, so they expire together.
 VISITOR_TTL_S: Final = 30 * 86_400

@@ -25,7 +25,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     score: float = 0.0
     #: Reason text as in the list, e.g. ``content:<item>``.
     why: str = ""
-    #: Score parts by name, weights included; ``shown`` is what impressions take away, ``campaigns`` the factor.
+    #: Score parts by name, weights included; ``shown`` is what impressions take away; their sum is multiplied by
+    #: ``clicked_category``, above 1 where the visitor clicked in the item's category in this session, and by ``campaigns``.
     parts: dict[str, float] = {}
     #: Sentences; for a shown item what put it there, else everything that keeps it out.
     reasons: list[str] = []
@@ -46,6 +47,7 @@ def explain(ranker: Ranker, trace: Trace, row: int, size: int) -> Explanation:
     scores = trace.scores
     parts = {part.name.lower(): round(float(scores.parts[i, position]), 6) for i, part in enumerate(PARTS)}
     parts["shown"] = -round(float(scores.penalty[position]), 6)
+    parts["clicked_category"] = round(float(scores.eased[position]), 6)
     parts["campaigns"] = round(float(scores.multiplier[position]), 6)
     reasons = _why_shown(ranker, trace, position, slot) if slot else _why_not(ranker, trace, row, position, size)
     return Explanation(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamrec.campaigns import CampaignBook
-from streamrec.candidates import NeighbourTable, Related, fresh, from_seeds, newness, popularity, trending
+from streamrec.candidates import NeighbourTable, Related, Trend, fresh, from_seeds, newness
 from streamrec.candidates.leaders import Leaders
 from streamrec.candidates.ordering import best_first, distinct
 from streamrec.catalogue.filters import Filter
@@ -42,7 +42,7 @@ class ItemLists:
         self._settings = settings
         self._search = search
         self._nearest = NearestItems(index, max_searches)
-        self._popular, self._newest_items = Leaders(), Leaders(nothing=0)
+        self._popular, self._well_sold, self._newest_items = Leaders(), Leaders(), Leaders(nothing=0)
 
     def _allowed(self, now_ms: int) -> NDArray[np.bool_]:
         allowed: NDArray[np.bool_] = self._items.available & ~self._campaigns.effects(now_ms, self._items).excluded
@@ -51,12 +51,26 @@ class ItemLists:
     def _within(self, category: str) -> NDArray[np.intp]:
         return np.flatnonzero(self._items.category == self._items.categories.find(category))
 
-    def _most_popular(self, allowed: NDArray[np.bool_], n: int, category: str | None) -> NDArray[np.int32]:
-        values, hashes = self._neighbours.log_popularity(), self._items.id_hash
+    def _most_popular(
+        self, allowed: NDArray[np.bool_], n: int, category: str | None
+    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """Return the rows of the most popular items, best first, and how popular they are in [0, 1]."""
+        of_late, over_weeks, hashes = self._neighbours.log_popularity(), self._neighbours.log_visitors(), self._items.id_hash
+        state = (self._neighbours.version, len(of_late))
+        well_sold = self._well_sold.first(over_weeks, hashes, allowed, max(n, self._settings.candidates_per_interest), state)
+        trend = Trend(self._neighbours, well_sold[: self._settings.candidates_per_interest], self._settings.trending_smoothing)
         if category is None:
-            return self._popular.first(values, hashes, allowed, n, (self._neighbours.version, len(values)))
-        rows = self._within(category)
-        return rows[trending(values[rows], allowed[rows], hashes[rows], n)].astype(np.int32)
+            rows = distinct(np.concatenate([self._popular.first(of_late, hashes, allowed, n, state), well_sold]))
+        else:
+            rows = self._within(category).astype(np.int32)
+            rows = rows[allowed[rows] & (of_late[rows] > -np.inf)]
+        amounts = trend.amounts(rows)
+        # What was last met so long ago that it counts for nothing is still in its order.
+        best = np.lexsort((hashes[rows], -of_late[rows], -amounts))[:n]
+        most = np.array([of_late.argmax()], np.int32) if len(of_late) else rows[:0]
+        greatest = float(np.concatenate([amounts, trend.amounts(most)]).max(initial=0.0))
+        # The root keeps the one best-seller from flattening all others.
+        return rows[best], np.sqrt(amounts[best] / max(greatest, 1e-300))
 
     def _newest_of(self, allowed: NDArray[np.bool_], n: int, category: str | None) -> NDArray[np.int32]:
         values, hashes = self._items.first_seen_ms, self._items.id_hash
@@ -68,9 +82,7 @@ class ItemLists:
     def trending(self, now_ms: int, n: int, category: str | None = None) -> Ranking:
         """Return the most popular items, best first, filled up with the newest where few are popular."""
         allowed = self._allowed(now_ms)
-        log_popularity = self._neighbours.log_popularity()
-        rows = self._most_popular(allowed, n, category)
-        scores = popularity(log_popularity, rows, float(log_popularity.max(initial=-np.inf)))
+        rows, scores = self._most_popular(allowed, n, category)
         popular = _ranking(rows, scores, Reason.TRENDING)
         if len(rows) == n:
             return popular

@@ -18,7 +18,7 @@ from streamrec.catalogue.table import ItemTable
 from streamrec.config import ProfileSettings, RankingSettings
 from streamrec.errors import ModelError
 from streamrec.index import VectorIndex
-from streamrec.lists.keys import HOME
+from streamrec.lists.keys import CART, HOME
 from streamrec.profiles import Profile, plain_query
 from streamrec.ranking.estimate import alike, relative, shares, squashed
 from streamrec.ranking.explain import Explanation, explain, explain_unknown
@@ -217,7 +217,7 @@ class Ranker:
     ) -> Trace:
         hidden = hidden_from(wish.profile, self.items, self.settings, now_ms, wish.placement)
         hidden_rows = hidden.rows
-        following = self._following(wish.taste)
+        following = self._following(wish.taste, wish.placement)
         latest = wish.taste.rows[: len(following.again)] if self.settings.weight_again else _NOBODY
         rows = distinct(np.concatenate([wish.found[wish.found >= 0], following.related.rows, latest, scene.common, absent]))
         shown = scene.allowed[rows] & ~marks(rows, hidden_rows)
@@ -248,9 +248,11 @@ class Ranker:
             keep_places(selection, last, scores.total, size, pinned)
         return Trace(wish, scene, hidden, rows, organic, scores, evidence, order, pins, selection)
 
-    def _following(self, taste: Taste) -> Transitions:
+    def _following(self, taste: Taste, placement: str) -> Transitions:
         n = self.settings.seeds if self.settings.weight_together else 0
-        following = transitions(self.neighbours, taste.rows[:n], taste.weights[:n], self.settings.smoothing)
+        # What goes with the cart is what was bought with it, as far as anything was.
+        bought = placement == CART
+        following = transitions(self.neighbours, taste.rows[:n], taste.weights[:n], self.settings.smoothing, bought=bought)
         related = following.related
         if len(related.rows) <= _MAX_RELATED:
             return following
@@ -273,9 +275,11 @@ class Ranker:
             of_interests = near[:, : len(interests.medoids)]
             content, nearest = alike(of_interests, interests.weights, standing, organic, settings.content_temperature)
             near_row = interests.medoids[nearest].astype(np.int32)
-        trend = shares(relative(scene.log_popularity[rows]), organic)
+        trend = shares(scene.trend(rows), organic)
         weights = np.array([settings.weight_content * bool(content.any()), settings.weight_trending * bool(trend.any())])
         by_content, by_trend = following.unexplained * weights / max(float(weights.sum()), 1e-300)
+        if wish.placement == CART:
+            by_content *= settings.cart_content
         parts[0], parts[3] = by_content * content, by_trend * trend
         if len(related.rows):
             places = np.searchsorted(related.rows, rows).clip(max=len(related.rows) - 1)
@@ -291,7 +295,10 @@ class Ranker:
                 parts[2] *= self._search.masks.get(wish.taste.wanted)[rows]
         parts[4] = settings.weight_new * scene.newness(rows)
         parts[5] = settings.weight_discount * self.items.reduction[rows]
-        scores = combine(parts, self._penalty(wish.profile, rows), scene.effects.multiplier[rows].astype(np.float64))
+        clicked = (self.items.category[rows][:, None] == wish.taste.clicked).any(axis=1)
+        eased = np.where(clicked, 1 / (1 - settings.threshold_drop), 1.0)
+        multiplier = scene.effects.multiplier[rows].astype(np.float64)
+        scores = combine(parts, self._penalty(wish.profile, rows), eased, multiplier)
         evidence = np.full(n, -1, np.int32)
         for reason, because in (
             (Reason.CONTENT, near_row),

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamrec.campaigns import Effects
-from streamrec.candidates import NeighbourTable, newness
+from streamrec.candidates import NeighbourTable, Trend, newness
 from streamrec.candidates.leaders import Leaders
 from streamrec.candidates.ordering import distinct, top
 from streamrec.catalogue.table import ItemTable
@@ -16,7 +16,7 @@ from streamrec.index import VectorIndex
 #: Scenes kept at once: combinations of segments for which different campaigns run.
 _MAX_SCENES = 16
 #: An item counts as new for so many half-lives after its first sight, measured from the newest item.
-_NEW_FOR_HALF_LIVES = 7
+NEW_FOR_HALF_LIVES = 7
 
 
 class Shelf:
@@ -34,7 +34,7 @@ class Shelf:
         n = settings.candidates_per_interest
         rows = newest.first(self.first_seen, self.hashes, self.allowed, n, items.seen_version)
         self._newest = int(newest.greatest())
-        since = self._newest - int(_NEW_FOR_HALF_LIVES * self._half_life_s * 1000)
+        since = self._newest - int(NEW_FOR_HALF_LIVES * self._half_life_s * 1000)
         self.fresh = np.sort(rows[self.first_seen[rows] >= since])
 
     def newness(self, rows: NDArray[np.int32]) -> NDArray[np.float64]:
@@ -57,8 +57,10 @@ class Scene:
         self._shelf = shelf
         self.effects = shelf.effects
         self.allowed = shelf.allowed
-        self.fresh = shelf.fresh
-        self.newness = shelf.newness
+        self._log_shown = neighbours.log_shown()
+        self._log_budget = np.log2(settings.explore_impressions) if settings.explore_impressions else np.inf
+        #: New items that are explored.
+        self.fresh = shelf.fresh[~self._is_known(shelf.fresh)]
         #: Of each row, see ``NeighbourTable``.
         self.log_popularity = neighbours.log_popularity()
         n = settings.candidates_per_interest
@@ -66,6 +68,8 @@ class Scene:
         self.trending = leaders[0].first(self.log_popularity, shelf.hashes, self.allowed, n, state)
         self.log_visitors = neighbours.log_visitors()
         well_sold = leaders[1].first(self.log_visitors, shelf.hashes, self.allowed, n, state)
+        #: How popular rows are now.
+        self.trend = Trend(neighbours, well_sold, settings.trending_smoothing).amounts
         boosted = self.effects.boosted_rows
         boosted = boosted[self.allowed[boosted]]
         # A boost of a whole category brings its most popular items in; nearer ones come by the visitor's own interests.
@@ -80,6 +84,15 @@ class Scene:
         """Order items: the popular ones by popularity, then the others by age; finite for every row."""
         log_popularity, first_seen = self.log_popularity[rows], self._shelf.first_seen[rows].astype(np.float64)
         return np.where(log_popularity > -np.inf, log_popularity + 1e15, first_seen)
+
+    def _is_known(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Tell of which rows were shown as often as a new item is to be: what visitors did with them says more than their age."""
+        known: NDArray[np.bool_] = self._log_shown[rows] >= self._log_budget
+        return known
+
+    def newness(self, rows: NDArray[np.int32]) -> NDArray[np.float64]:
+        """Return the newness of ``rows`` in [0, 1]; 0 of what the catalogue never had or was shown as often as it is to be."""
+        return np.where(self._is_known(rows), 0.0, self._shelf.newness(rows))
 
     def more(self, n: int) -> NDArray[np.int32]:
         """Return at least ``n`` rows that may be shown, or all there are: popular ones first, then the newest.

@@ -1,4 +1,4 @@
-"""The score of candidates: a sum of named parts, less what was shown in vain, times the campaigns' factors."""
+"""The score of candidates: a sum of named parts, less what was shown in vain, times factors of the session and of campaigns."""
 
 from __future__ import annotations
 
@@ -24,24 +24,28 @@ class Scores:
     parts: NDArray[np.float64]
     #: (c,) float64; what impressions without a click take away.
     penalty: NDArray[np.float64]
+    #: (c,) float64, at least 1: 1 / (1 - drop) where the visitor's threshold dropped, because of a click in the item's category.
+    eased: NDArray[np.float64]
     #: (c,) float64; the product of the campaigns' factors.
     multiplier: NDArray[np.float64]
-    #: (c,) float64 = max(0, sum of parts - penalty) * multiplier: never negative, so that a factor always does what it says.
+    #: (c,) float64 = max(0, sum of parts - penalty) * eased * multiplier: never negative, so a factor always does what it says.
     total: NDArray[np.float64]
     #: (c,) uint8 codes of ``Reason``.
     reasons: NDArray[np.uint8]
 
 
-def combine(parts: NDArray[np.float64], penalty: NDArray[np.float64], multiplier: NDArray[np.float64]) -> Scores:
+def combine(
+    parts: NDArray[np.float64], penalty: NDArray[np.float64], eased: NDArray[np.float64], multiplier: NDArray[np.float64]
+) -> Scores:
     """Add the parts up and find the reason: the largest part, or the campaign where its gain is at least as large."""
-    base = np.maximum(parts.sum(axis=0) - penalty, 0.0)
+    base = np.maximum(parts.sum(axis=0) - penalty, 0.0) * eased
     total = base * multiplier
     largest = parts.argmax(axis=0)
     reasons = np.array(PARTS, np.uint8)[largest]
     strength = parts[largest, np.arange(parts.shape[1])]
     reasons[strength < _NEGLIGIBLE] = Reason.FILLER
     reasons[(multiplier > 1) & (total > 0) & (total - base >= strength)] = Reason.CAMPAIGN
-    return Scores(parts, penalty, multiplier, total, reasons)
+    return Scores(parts, penalty, eased, multiplier, total, reasons)
 
 
 def cosines(products: NDArray[np.float32]) -> NDArray[np.float64]:

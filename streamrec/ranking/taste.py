@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamrec.candidates import SESSION_MS
+from streamrec.candidates.ordering import distinct
 from streamrec.catalogue.filters import Filter
 from streamrec.catalogue.table import ItemTable
 from streamrec.config import ProfileSettings, RankingSettings
-from streamrec.lists.keys import HOME
+from streamrec.lists.keys import CART, HOME
 from streamrec.profiles import Profile, weights
 
 _DAY_MS = 86_400_000
@@ -30,14 +32,16 @@ class Taste:
     segments: frozenset[str]
     #: None where the query has none.
     wanted: Filter | None = None
+    #: Codes of the categories in which the visitor clicked in the session, ascending, (n,) int32.
+    clicked: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
 
 
 def taste_of(
     profile: Profile, items: ItemTable, profiles: ProfileSettings, settings: RankingSettings, placement: str = HOME
 ) -> Taste:
-    """Read a profile; on the placement ``cart`` what lies in the cart is what the visitor is after, if anything does."""
+    """Read a profile; on the cart page what lies in the cart is what the visitor is after, if anything does."""
     strongest: dict[str, float] = {}
-    picked = profile.in_cart() if placement == "cart" else {}
+    picked = profile.in_cart() if placement == CART else {}
     for interaction, weight in zip(profile.recent, weights(profile, profiles).tolist(), strict=True):
         if not picked or interaction.item_id in picked:
             strongest[interaction.item_id] = max(strongest.get(interaction.item_id, 0.0), weight)
@@ -49,7 +53,25 @@ def taste_of(
     query, strength = _latest_query(profile, settings)
     told = profile.filters.get(query)
     wanted = Filter.of_search(dict(told)) if told else None
-    return Taste(rows, amounts / amounts.max(initial=1e-300), query, strength, frozenset(profile.segment()), wanted)
+    clicked = _clicked_categories(profile, items) if settings.threshold_drop else np.empty(0, np.int32)
+    return Taste(rows, amounts / amounts.max(initial=1e-300), query, strength, frozenset(profile.segment()), wanted, clicked)
+
+
+def _clicked_categories(profile: Profile, items: ItemTable) -> NDArray[np.int32]:
+    """Return the categories of the items clicked in the running session: since the visitor was silent for ``SESSION_MS`` last.
+
+    It runs until the first event after such a silence: like all decay it is relative, so that an idle hour changes no list.
+    """
+    clicked, later_ms = set[str](), profile.latest_ts
+    for interaction in profile.recent:
+        if later_ms - interaction.ts > SESSION_MS:
+            break
+        later_ms = interaction.ts
+        if interaction.kind == "click":
+            clicked.add(interaction.item_id)
+    rows = items.find_all(tuple(clicked))
+    categories = distinct(items.category[rows[rows >= 0]])
+    return categories[categories > 0]
 
 
 def _latest_query(profile: Profile, settings: RankingSettings) -> tuple[str, float]:

@@ -9,6 +9,7 @@ from streamrec.recommender.recovery import Recovery
 from streamrec.recommender.share import Share, Whole
 from streamrec.recommender.upkeep import Upkeep
 from streamrec.recommender.visits import Visits
+from streamrec.recommender.witness import Witness
 
 __all__ = [
     "CampaignGuard",
@@ -22,5 +23,6 @@ __all__ = [
     "Upkeep",
     "Visits",
     "Whole",
+    "Witness",
     "read_question",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final, Self
@@ -21,12 +21,14 @@ from streamrec.errors import InvalidRequest
 from streamrec.events import Campaign, ItemNeighbours, ItemVector
 from streamrec.experiments.split import EVERYBODY
 from streamrec.index import Generations, VectorIndex, VectorReplica, build_index
+from streamrec.lists.keys import HOME
 from streamrec.lists.layout import LaidOut, lay_out
 from streamrec.lists.matrix import ListMatrix
 from streamrec.lists.packing import RankedList
 from streamrec.lists.publish import published
 from streamrec.profiles import Profile
 from streamrec.ranking import Explanation, Ranker, Ranking, Reason
+from streamrec.ranking.scene import NEW_FOR_HALF_LIVES
 from streamrec.recommender.questions import Question
 from streamrec.recommender.variants import Variants
 
@@ -106,6 +108,10 @@ class Knowledge:
         self._moments: list[int] = []
         #: Items that a list is to have, and those that it has with its reserve: so many may be sold out before it is short.
         self.list_size = settings.ranking.list_size
+        #: Where each visitor has a list of its own besides home.
+        self.placements = tuple(dict.fromkeys(name for name in settings.lists.placements if name != HOME))
+        #: What crowds and single visitors may do to the lists of others.
+        self.abuse = settings.abuse
         self._reserve = settings.lists.reserve
         self.ranked_size = self.list_size + self._reserve
 
@@ -208,10 +214,31 @@ class Knowledge:
         """
         return self.variants.rank(users, profiles, now_ms, self.ranked_size, absent)
 
-    def explain(self, user_id: str, profile: Profile, item_id: str, now_ms: int) -> Explanation:
-        """Tell why an item is in the visitor's list, or everything that keeps it out."""
-        told = self.variants.ranker(user_id).explain(profile, item_id, now_ms)
+    def explain(self, user_id: str, profile: Profile, item_id: str, now_ms: int, placement: str = HOME) -> Explanation:
+        """Tell why an item is in the visitor's list for a placement, or everything that keeps it out."""
+        told = self.variants.ranker(user_id).explain(profile, item_id, now_ms, placement=placement)
         return msgspec.structs.replace(told, variant=self.stamp(user_id)[0])
+
+    def rank_placement(self, placement: str, visitors: Mapping[str, Profile], now_ms: int) -> list[RankedList]:
+        """Return each visitor's list for a placement other than home, with its reserve, less what may not be shown now."""
+        hidden = self.hidden(now_ms)
+        users = list(visitors)
+        rankings = self.variants.rank(users, list(visitors.values()), now_ms, self.ranked_size, placement=placement)
+        stamps = map(self.stamp, users)
+        return [self.publish(ranking, now_ms, hidden, stamp=stamp) for ranking, stamp in zip(rankings, stamps, strict=True)]
+
+    def explored(self, item_ids: Sequence[str], now_ms: int) -> list[str]:
+        """Return which of the items are new and were not shown often enough yet: their impressions are counted."""
+        ranked_by = [ranker.settings for ranker in self.variants.rankers]
+        budget = max(settings.explore_impressions for settings in ranked_by)
+        if not budget:
+            return []
+        ids = tuple(dict.fromkeys(item_ids))
+        rows = self.items.find_all(ids)
+        since = now_ms - int(NEW_FOR_HALF_LIVES * max(settings.new_half_life_s for settings in ranked_by) * 1000)
+        new = (rows >= 0) & (self.items.first_seen_ms[rows] >= since) if len(self.items) else np.zeros(len(ids), np.bool_)
+        spent = self.neighbours.log_shown()[rows] >= np.log2(budget) if new.any() else ~new
+        return [item_id for item_id, wanted in zip(ids, (new & ~spent).tolist(), strict=True) if wanted]
 
     def absent_from(self, matrix: ListMatrix, user_ids: Sequence[str], now_ms: int) -> list[Rows]:
         """Return what each visitor's list holds and nobody may see for now: it keeps a place, so that a restock finds it there.

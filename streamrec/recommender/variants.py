@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from streamrec.config import ExperimentSettings
 from streamrec.experiments.split import EVERYBODY, Split
+from streamrec.lists.keys import HOME
 from streamrec.profiles import Profile
 from streamrec.ranking import Ranker, Ranking
 
@@ -40,20 +41,28 @@ class Variants:
         return self.rankers[self.of(user_id)]
 
     def rank(
-        self, users: Sequence[str], profiles: Sequence[Profile], now_ms: int, k: int, absent: Sequence[NDArray[np.int32]] = ()
+        self,
+        users: Sequence[str],
+        profiles: Sequence[Profile],
+        now_ms: int,
+        k: int,
+        absent: Sequence[NDArray[np.int32]] = (),
+        *,
+        placement: str = HOME,
     ) -> list[Ranking]:
         """Return each visitor's list of ``k`` by the settings of the own variant, in their order; ``absent`` as in ``Ranker``.
 
         ``users`` may be left out where visitors are not split.
         """
         if self._split is None:
-            return self.rankers[0].rank(profiles, now_ms, k=k, absent=absent)
+            return self.rankers[0].rank(profiles, now_ms, k=k, placement=placement, absent=absent)
         groups: dict[int, list[int]] = {}
         for place, (user_id, _) in enumerate(zip(users or [""] * len(profiles), profiles, strict=True)):
             groups.setdefault(self.of(user_id), []).append(place)
         found: dict[int, Ranking] = {}
         for variant, places in groups.items():
             away = [absent[place] for place in places] if absent else ()
-            rankings = self.rankers[variant].rank([profiles[place] for place in places], now_ms, k=k, absent=away)
+            chosen = [profiles[place] for place in places]
+            rankings = self.rankers[variant].rank(chosen, now_ms, k=k, placement=placement, absent=away)
             found.update(zip(places, rankings, strict=True))
         return [found[place] for place in range(len(profiles))]

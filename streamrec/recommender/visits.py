@@ -6,18 +6,19 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from streamrec.candidates import activities
 from streamrec.clock import Clock
 from streamrec.config import ProfileSettings
 from streamrec.errors import StoreUnavailable
-from streamrec.events import Event, Impressions, ItemActivity
-from streamrec.lists.keys import HOME
+from streamrec.events import Cart, Event, Impressions, ItemActivity, Order
+from streamrec.lists.keys import CART, HOME
 from streamrec.lists.matrix import ListMatrix
+from streamrec.lists.packing import RankedList
 from streamrec.lists.visitors import VisitorStore, VisitorUpdate
 from streamrec.observe import Observer
 from streamrec.profiles import Profile, apply
 from streamrec.ranking import Ranking
 from streamrec.recommender.knowledge import Knowledge
+from streamrec.recommender.witness import Witness
 
 #: Somebody else writes the same visitor again and again: two workers believe to own it. The batch is then tried again later.
 _ATTEMPTS: Final = 10
@@ -51,6 +52,9 @@ class Visits:
 
     The order of effects loses nothing at a crash: first the aggregator is told (its memory takes repeats), then profile and list
     are written together. An event that is in the profile has therefore had all its effects, and a repeat of it has none.
+
+    The lists of other placements are made with the home list; the cart page's for those who have something in it or changed it.
+    Nobody repairs them in between: readers are guarded, and the visitor's next event makes them anew.
     """
 
     def __init__(  # noqa: PLR0917 - the composition root names them
@@ -67,6 +71,7 @@ class Visits:
         self._store = store
         self._matrix = matrix
         self._outbox = outbox
+        self._witness = Witness(knowledge)
         self._settings = settings
         self._clock = clock
         self._observer = observer
@@ -104,6 +109,8 @@ class Visits:
         told: list[tuple[str, ItemActivity]] = []
         changed: list[str] = []
         relisted: list[str] = []
+        #: Placement → visitors who get its list.
+        placed: dict[str, list[str]] = {placement: [] for placement in self._knowledge.placements}
         for user_id, events in pending.items():
             profile = profiles[user_id]
             new = [event for event in events if self._apply(user_id, profile, event, told)]
@@ -119,6 +126,8 @@ class Visits:
                 changed.append(user_id)
             if due or again or lacking:
                 relisted.append(user_id)
+            for placement in self._placements(profile, new, relisted=due or again or lacking):
+                placed[placement].append(user_id)
         if not changed:
             return {}
         # Kafka acknowledges while we rank.
@@ -127,32 +136,58 @@ class Visits:
         absent = self._knowledge.absent_from(self._matrix, relisted, now_ms)
         ranked = self._knowledge.rank([profiles[u] for u in relisted], now_ms, absent, users=relisted)
         rankings = dict(zip(relisted, ranked, strict=True))
+        others = {
+            placement: self._placed(placement, {user_id: profiles[user_id] for user_id in users}, now_ms)
+            for placement, users in placed.items()
+            if users
+        }
         self._outbox.flush()
-        return self._write(pending, changed, profiles, rankings, now_ms)
+        return self._write(pending, changed, profiles, rankings, others, now_ms)
+
+    def _placed(self, placement: str, profiles: dict[str, Profile], now_ms: int) -> dict[str, RankedList]:
+        lists = self._knowledge.rank_placement(placement, profiles, now_ms)
+        return dict(zip(profiles, lists, strict=True))
+
+    def _placements(self, profile: Profile, new: Sequence[Event], *, relisted: bool) -> list[str]:
+        """Return the placements other than home whose list a visitor gets now."""
+        cart = any(isinstance(event, Cart | Order) for event in new) or (relisted and bool(profile.in_cart()))
+        return [placement for placement in self._knowledge.placements if (cart if placement == CART else relisted)]
 
     def _apply(self, user_id: str, profile: Profile, event: Event, told: list[tuple[str, ItemActivity]]) -> bool:
         if not apply(profile, event, self._settings):
             return False
-        told.extend(activities(user_id, profile, event))
+        told.extend(self._witness.tell(user_id, profile, event))
         return True
 
-    def _write(
+    def _write(  # noqa: PLR0917 - its caller names them
         self,
         pending: dict[str, list[Event]],
         changed: Sequence[str],
         profiles: dict[str, Profile],
         rankings: dict[str, Ranking],
+        others: dict[str, dict[str, RankedList]],
         now_ms: int,
     ) -> dict[str, list[Event]]:
         hidden = self._knowledge.hidden(now_ms)
         lists = {user_id: self._knowledge.lay_out(ranking, now_ms, hidden, user_id) for user_id, ranking in rankings.items()}
         self._in_doubt |= frozenset(changed)  # until the store answers
-        written = self._store.commit([VisitorUpdate(u, profiles[u], {HOME: lists[u]} if u in lists else {}) for u in changed])
+        updates = [
+            VisitorUpdate(
+                user_id,
+                profiles[user_id],
+                ({HOME: lists[user_id]} if user_id in lists else {})
+                | {placement: made[user_id] for placement, made in others.items() if user_id in made},
+            )
+            for user_id in changed
+        ]
+        written = self._store.commit(updates)
         self._in_doubt -= frozenset(changed)
         done = [user_id for user_id, ok in zip(changed, written, strict=True) if ok]
         listed = [user_id for user_id in done if user_id in rankings]
         self._matrix.put(listed, [rankings[u] for u in listed], now_ms, [lists[u].layout for u in listed])
         self._observer.count("lists_pushed", "visit", len(listed))
+        for placement, made in others.items():
+            self._observer.count("lists_pushed", placement, sum(user_id in made for user_id in done))
         return {user_id: pending[user_id] for user_id, ok in zip(changed, written, strict=True) if not ok}
 
 

@@ -12,14 +12,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streamrec.candidates.covisitation import NeighbourState
+from streamrec.candidates.covisitation import Logs, NeighbourState
 from streamrec.catalogue.table import ItemState
 from streamrec.errors import SnapshotError
 from streamrec.recommender.knowledge import Knowledge, Rows
 from streamrec.snapshot.manifest import READ_INSTEAD
 
 #: Raised when the files below mean something else than before: a column more, another hash, another order.
-STATE: Final = 2
+STATE: Final = 3
 
 _COLUMN: Final = "items-"
 
@@ -38,7 +38,7 @@ class _Items(msgspec.Struct):
 class _Neighbours(msgspec.Struct):
     owners: list[str]
     names: list[str]
-    waiting: dict[str, tuple[float, float, float]]
+    waiting: dict[str, Logs]
     version: int
 
 

@@ -64,6 +64,6 @@ def behind(lag: dict[tuple[str, int], int], since_s: float | None = None) -> Bac
     return backlog
 
 
-def role(name: str, *pipelines: FakePipeline, explain: Callable[[str, str], Any] | None = None, **status: int) -> Role:
+def role(name: str, *pipelines: FakePipeline, explain: Callable[[str, str, str], Any] | None = None, **status: int) -> Role:
     """Return a role of these pipelines."""
     return Role(name, cast("list[Pipeline]", list(pipelines)), status=lambda: status, explain=explain)

@@ -121,21 +121,22 @@ async def test_metrics_tell_how_far_each_reader_is_behind_and_what_a_worker_is_l
 async def test_why_is_answered_by_the_role_that_can() -> None:
     asked = []
 
-    def explain(user_id: str, item_id: str) -> Future[Explanation]:
-        asked.append((user_id, item_id))
+    def explain(user_id: str, item_id: str, placement: str) -> Future[Explanation]:
+        asked.append((user_id, item_id, placement))
         future: Future[Explanation] = Future()
         future.set_result(explain_unknown(item_id))
         return future
 
     pages = _pages(role("a"), role("recommender", explain=explain))
-    answer = await pages.ask("/why/{user_id}/{item_id}", user_id="u", item_id="i")
-    assert asked == [("u", "i")]
+    answer = await pages.find("/why/{user_id}/{item_id}", user_id="u", item_id="i")
+    await pages.find("/why/{user_id}/{item_id}", ("placement", "cart"), user_id="u", item_id="i")
+    assert asked == [("u", "i", "home"), ("u", "i", "cart")]
     assert answer.content_type == "application/json"
     assert json.loads(answer.body)["shown"] is False
 
 
 async def test_why_names_whom_to_ask_where_no_recommender_runs() -> None:
-    answer = await _pages(role("a")).ask("/why/{user_id}/{item_id}", user_id="u", item_id="i")
+    answer = await _pages(role("a")).find("/why/{user_id}/{item_id}", user_id="u", item_id="i")
     assert answer.status == 404
     assert "recommender" in answer.body["error"]
 

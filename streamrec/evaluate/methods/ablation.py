@@ -19,4 +19,5 @@ PARTS: Final[dict[str, dict[str, Any]]] = {
     "seen_factor": {"seen_factor": 1.0},
     "smoothing": {"smoothing": 0.01},
     "diversity": {"max_per_category": 10_000, "max_per_brand": 10_000},
+    "threshold_drop": {"threshold_drop": 0.0},
 }

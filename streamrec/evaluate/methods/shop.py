@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import Any, Final, cast
 
-from streamrec.candidates import CovisitationAggregator, activities
+from streamrec.candidates import CovisitationAggregator
 from streamrec.catalogue.store import Fact
 from streamrec.config import RankingSettings, Settings
 from streamrec.embedding import Embedder, HashingEncoder
@@ -22,7 +22,7 @@ from streamrec.lists.keys import HOME
 from streamrec.lists.visitors import MemoryVisitorStore, VisitorUpdate
 from streamrec.profiles import Profile, apply
 from streamrec.ranking import Ranker
-from streamrec.recommender import Knowledge
+from streamrec.recommender import Knowledge, Witness
 
 #: What a list may repeat, and what it may not: hiding belongs to the placement, so both are asked of every method.
 SHOWING: Final[dict[str, Any]] = {"hide_seen": (), "hide_in_cart": False, "hide_bought_days": 0.0}
@@ -42,10 +42,8 @@ class Shop:
         self._shared = (texts, encoder)
         self.knowledge = Knowledge.build(settings, encoder.dim, encoder.digest, lambda queries: encoder.encode(queries, query=True))
         self._embedder = Embedder(encoder) if texts else None
-        self._aggregator = CovisitationAggregator(
-            popularity_half_life_s=settings.ranking.trending_half_life_s,
-            together_half_life_s=settings.ranking.together_half_life_s,
-        )
+        self._aggregator = CovisitationAggregator.from_settings(settings.ranking, settings.abuse)
+        self._witness = Witness(self.knowledge)
         self._store = MemoryVisitorStore(settings.lists.max_visitors)
         self._unsent: dict[str, None] = {}
         self._orders = 0
@@ -83,7 +81,7 @@ class Shop:
             return
         self._store.commit([VisitorUpdate(visitor, profile)])
         if not frozen:
-            self._unsent.update(dict.fromkeys(self._aggregator.update(activities(visitor, profile, event))))
+            self._unsent.update(dict.fromkeys(self._aggregator.update(self._witness.tell(visitor, profile, event))))
 
     def settle(self) -> None:
         """Publish the aggregator's records of all items that changed."""

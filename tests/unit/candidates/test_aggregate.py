@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from streamrec.candidates import CovisitationAggregator
 from streamrec.candidates.contributions import Newest
+from streamrec.candidates.sightings import estimate, sighting
 from streamrec.errors import InvalidMessage
 from streamrec.events import ItemActivity, ItemNeighbours, decode, encode
 from streamrec.events.topics import NEIGHBOURS
@@ -35,12 +36,13 @@ ACTIVITY = st.builds(
     echo=st.booleans(),
     distance=st.integers(1, 3),
     again=st.booleans(),
+    shown=st.booleans(),
 )
 MESSAGES = st.lists(st.tuples(st.sampled_from("ab"), ACTIVITY), max_size=30)
 
 
 def small() -> CovisitationAggregator:
-    return CovisitationAggregator(max_touches=3, max_pairs=4)
+    return CovisitationAggregator(max_touches=3, max_pairs=4, visitor_pairs=2)
 
 
 def records(aggregator: CovisitationAggregator) -> list[ItemNeighbours | None]:
@@ -172,10 +174,63 @@ def test_a_state_of_before_distances_is_read_as_if_all_had_been_one() -> None:
     assert record.popularity == pytest.approx(1.0)
 
 
+def test_a_state_of_before_impressions_is_read() -> None:
+    state = msgspec.msgpack.encode([2, [[7, 5]], ["b"], [[0, 7, 2, 0]], [], []])
+    aggregator = CovisitationAggregator()
+    aggregator.restore("a", ItemNeighbours(as_of=T0, popularity=1.0, neighbours=(), state=state))
+    record = aggregator.record("a")
+    assert record is not None
+    assert (weights(aggregator), record.shown) == ({"b": 0.5}, 0.0)
+
+
 def test_a_state_that_names_nobody_is_refused() -> None:
     state = msgspec.msgpack.encode([2, [], ["b"], [[1, 7, 1, 0]], [], []])
     with pytest.raises(InvalidMessage, match="state of item a: a name is missing"):
         CovisitationAggregator().restore("a", ItemNeighbours(as_of=T0, popularity=1.0, neighbours=(), state=state))
+
+
+def test_what_one_visitor_met_near_an_item_pushes_nobody_out_and_counts_as_five_visitors_at_most() -> None:
+    """Ten thousand clicks of one visitor, each beside another item, and one meeting of somebody else long before."""
+    aggregator = CovisitationAggregator()
+    aggregator.update([("a", act(1, T0, ("b",)))])
+    aggregator.update([("a", act(2, T0 + n, (f"x{n % 500}",))) for n in range(1, 10_000)])
+    record = aggregator.record("a")
+    assert record is not None
+    assert record.popularity == pytest.approx(2.0, rel=1e-3)
+    assert weights(aggregator)["b"] == pytest.approx(1.0, rel=1e-3)
+    assert len(record.neighbours) == 33
+    assert record.total == pytest.approx(6.0, rel=1e-3)
+    assert record.neighbours[0].item_id == "b"
+
+
+def test_a_visit_counts_in_full() -> None:
+    """Five items on either side, the nearer the more."""
+    aggregator = CovisitationAggregator()
+    aggregator.update([("a", act(1, T0, tuple("bcdef")))])
+    aggregator.update([("a", act(1, T0 + n, (name,), echo=True, distance=n)) for n, name in enumerate("ghijk", 1)])
+    record = aggregator.record("a")
+    assert record is not None
+    assert record.total == pytest.approx(2 * sum(1 / n for n in range(1, 6)))
+
+
+def test_an_impression_is_counted_once_and_is_no_visit() -> None:
+    aggregator = CovisitationAggregator()
+    shown = [("a", act(visitor, T0 + n, echo=True, shown=True)) for visitor in range(10) for n in range(10)]
+    assert aggregator.update(shown + shown) == ["a"]
+    record = aggregator.record("a")
+    assert record is not None
+    assert record.shown == pytest.approx(100, rel=0.1)
+    assert (record.popularity, record.visitors, record.neighbours, record.as_of) == (0.0, 0.0, (), T0 + 9)
+    assert aggregator.update(shown) == []
+    assert aggregator.entries == 0
+
+
+def test_impressions_are_estimated_within_a_tenth_up_to_two_thousand() -> None:
+    for n in (1, 10, 100, 500, 1000, 2000):
+        sightings = 0
+        for i in range(n):
+            sightings |= sighting(i % 97, T0 + i)
+        assert estimate(sightings) == pytest.approx(n, rel=0.1)
 
 
 def test_an_echo_is_a_pair_but_no_visit() -> None:
@@ -253,6 +308,19 @@ def test_a_record_fits_its_topic_even_with_the_longest_ids() -> None:
     record = aggregator.record("a")
     assert record is not None
     assert isinstance(decode(NEIGHBOURS, b"a", encode(record, NEIGHBOURS), T0 + HOUR).value, ItemNeighbours)
+
+
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 20)), max_size=60), st.randoms(use_true_random=False))
+def test_the_newest_of_each_group_are_those_of_the_whole_history(pairs: list[tuple[int, int]], rng: random.Random) -> None:
+    newest: Newest[int, int] = Newest(4, of_group=2, group=lambda key: key % 3)
+    shuffled = pairs + pairs
+    rng.shuffle(shuffled)
+    for key, ts in shuffled:
+        newest.put(key, ts)
+    greatest = {key: max(ts for other, ts in pairs if other == key) for key, _ in pairs}
+    ranked = sorted(((ts, key) for key, ts in greatest.items()), reverse=True)
+    of_groups = [pair for group in range(3) for pair in [pair for pair in ranked if pair[1] % 3 == group][:2]]
+    assert list(newest.newest_first()) == sorted(of_groups, reverse=True)[:4]
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 20)), max_size=60), st.randoms(use_true_random=False))

@@ -127,6 +127,8 @@ def test_why_asks_a_ready_recommender_and_prints_its_reasons(parts: FakeParts) -
     assert "sold out since 10:00" in result.stdout
     assert result.stdout.index("trending") < result.stdout.index("content")
     assert json.loads(run(parts, "why", "v/1", "sku 1", "--json").stdout) == EXPLANATION
+    parts.pages["http://c:1/why/v%2F1/sku%201?placement=cart"] = (200, json.dumps(EXPLANATION | {"score": 0.25}).encode())
+    assert json.loads(run(parts, "why", "v/1", "sku 1", "--placement", "cart", "--json").stdout)["score"] == 0.25
 
 
 def test_why_names_the_position_and_the_reason_of_what_is_shown(parts: FakeParts) -> None:

@@ -32,7 +32,8 @@ def test_the_parts_add_up_to_the_score() -> None:
     world.campaign("up", "boost", "tea1", factor=3.0)
     told = why(world, "tea1", click("tea0"))
     summed = sum(told.parts[name] for name in ("content", "together", "search", "trending", "new", "shown"))
-    assert abs(summed * told.parts["campaigns"] - told.score) < 1e-4
+    assert told.parts["clicked_category"] > 1.0
+    assert abs(summed * told.parts["clicked_category"] * told.parts["campaigns"] - told.score) < 1e-4
 
 
 def test_every_rule_that_keeps_an_item_out_is_named() -> None:

@@ -67,7 +67,7 @@ def test_the_more_visitors_met_an_item_the_more_their_next_items_count_against_c
 
 
 def test_the_latest_item_counts_most() -> None:
-    world = shop(RankingSettings(explore_every=0, weight_content=0.0))
+    world = shop(RankingSettings(explore_every=0, weight_content=0.0, threshold_drop=0.0))
     world.met("tea0", 1, {"tea1": 20.0}, total=20.0)
     world.met("soap0", 1, {"soap1": 20.0}, total=20.0)
     assert world.ids(click("tea0"), click("soap0", T0 + 1))[:2] == ["soap1", "tea1"]

@@ -145,9 +145,10 @@ class Nothing:
 
 
 def settings(**ranking: Any) -> Settings:
+    # A click raises no category: a list less an item is then the list that is ranked without it.
     return Settings(
         index=IndexSettings(kind="exact", max_items=1000),
-        ranking=RankingSettings(**({"list_size": 4, "explore_every": 0, "max_per_category": 50} | ranking)),
+        ranking=RankingSettings(**({"list_size": 4, "explore_every": 0, "max_per_category": 50, "threshold_drop": 0.0} | ranking)),
         lists=ListSettings(reserve=2, fallback_size=20, item_list_size=3),
     )
 

@@ -45,11 +45,12 @@ def known(knowledge: Knowledge) -> dict[str, Any]:
     """Return everything that is known of each item, by id, free of row numbers."""
     items, found = knowledge.items, {}
     books = {"category": items.categories, "brand": items.brands, "seller": items.sellers}
-    popularity, visitors = knowledge.neighbours.log_popularity(), knowledge.neighbours.log_visitors()
+    table = knowledge.neighbours
+    numbers = {"popularity": table.log_popularity(), "visitors": table.log_visitors(), "shown": table.log_shown()}
     for row, item_id in enumerate(items.ids(np.arange(len(items)))):
         said: dict[str, Any] = {name: column[row].item() for name, column in items.state().columns.items() if name not in books}
         said |= {name: book.name(int(items.state().columns[name][row])) for name, book in books.items()}
-        said |= {"title": items.title(row), "popularity": popularity[row].item(), "visitors": visitors[row].item()}
+        said |= {"title": items.title(row)} | {name: logs[row].item() for name, logs in numbers.items()}
         said["vector"] = knowledge.index.vectors([row]).tolist() if row in knowledge.index else None
         rows, similarity, _ = knowledge.neighbours.related(np.array([row], np.int32))
         said["related"] = sorted(zip(items.ids(rows), similarity.tolist(), strict=True))

@@ -37,7 +37,8 @@ def _again(knowledge: Knowledge) -> Knowledge:
 def _neighbours(*ids: str, popularity: float = 1.0) -> ItemNeighbours:
     met = tuple(Neighbour(item_id=item_id, together=1.0 + n, bought=float(n % 2)) for n, item_id in enumerate(ids))
     total = 1.5 * sum(neighbour.together for neighbour in met)
-    return ItemNeighbours(as_of=T0, popularity=popularity, neighbours=met, total=total, visitors=9.0 * popularity, again=0.25)
+    visitors = 9.0 * popularity
+    return ItemNeighbours(as_of=T0, popularity=popularity, neighbours=met, total=total, visitors=visitors, again=0.25, shown=3.0)
 
 
 IDS = st.sampled_from("abcd")

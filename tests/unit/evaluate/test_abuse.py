@@ -1,0 +1,88 @@
+"""Click fraud changes little of what others see: on a toy shop, and on real streams where they are at hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from streamrec.config import Settings
+from streamrec.errors import DataError
+from streamrec.evaluate.abuse import Fraud, measure_fraud, set_the_scene
+from streamrec.evaluate.streams import Stream, open_streams, read_stream
+from streamrec.evaluate.tables import FRAUD_COLUMNS, fraud_rows
+from tests.unit.evaluate.toys import MINUTE_MS, visits
+
+EXACT = Settings.model_validate({"index": {"kind": "exact"}})
+#: As in the full measure, with fewer clicks of the one.
+SMALL = {"one": Fraud(1, 1000), "crowd": Fraud(300, 5)}
+
+
+@pytest.fixture(scope="module")
+def shop() -> Stream:
+    """Four hundred visitors of sixty items: each walks among neighbours on a shelf, some items more popular than others."""
+    rng = Random(5)
+    letters = [chr(0x4E00 + n) for n in range(60)]
+    walks = []
+    for _ in range(400):
+        at = int(60 * rng.random() ** 2)
+        walks.append("".join(letters[(at + rng.randrange(4)) % 60] for _ in range(rng.randrange(2, 7))))
+    return visits(*walks, gap_ms=3 * MINUTE_MS)
+
+
+@pytest.fixture(scope="module")
+def measured(shop: Stream) -> dict[str, Any]:
+    return measure_fraud(shop, None, EXACT, audience=60, frauds=SMALL)
+
+
+def test_a_crowd_that_all_does_the_same_changes_little_and_without_the_bound_much(measured: dict[str, Any]) -> None:
+    crowd = measured["frauds"]["crowd"]
+    assert crowd["defended"]["overlap"] >= 0.95
+    assert crowd["undefended"]["overlap"] < crowd["defended"]["overlap"]
+    before, after = crowd["defended"]["pushed"]
+    assert after - before <= 0.1 * measured["audience"]
+    assert crowd["undefended"]["pushed"][1] > after
+    assert crowd["undefended"]["trend"][1] <= 5
+
+
+def test_one_visitor_changes_next_to_nothing(measured: dict[str, Any]) -> None:
+    one = measured["frauds"]["one"]["defended"]
+    assert one["overlap"] >= 0.97
+    assert one["pushed"][1] - one["pushed"][0] <= 0.1 * measured["audience"]
+
+
+def test_a_list_before_the_fraud_is_the_same_with_and_without_the_bounds_where_nobody_is_alike(measured: dict[str, Any]) -> None:
+    rows = fraud_rows(measured)
+    assert [row[:2] for row in rows] == [["one", "without"], ["one", "with"], ["crowd", "without"], ["crowd", "with"]]
+    assert all(len(row) == len(FRAUD_COLUMNS) for row in rows)
+    assert len({tuple(row[-1:]) for row in rows}) == 1  # the item's place in the trend before
+
+
+def test_the_scene_is_of_the_stream_before_the_fraud_and_pushes_what_hardly_anybody_knows(shop: Stream) -> None:
+    scene = set_the_scene(shop, audience=10, seed=1)
+    counts = {item_id: sum(step.items.count(item_id) for step in scene.before) for item_id in shop.interactions}
+    assert counts[scene.pushed] < min(counts[bait] for bait in scene.baits)
+    assert len(scene.others) == len(set(scene.others)) == 10
+    assert all(step.at_ms < scene.at_ms for step in scene.before)
+    clicks = list(Fraud(2, 5).steps(scene))
+    assert [step.items[0] == scene.pushed for step in clicks] == [False, True, False, True, False] * 2
+    assert {step.visitor for step in clicks} == {"fraud-0", "fraud-1"}
+
+
+def test_a_stream_too_short_for_it_says_so() -> None:
+    with pytest.raises(DataError, match="greater --limit"):
+        set_the_scene(visits("aa"), audience=1, seed=1)
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("name", ["google_merch", "yoochoose100k"])
+def test_in_a_real_stream_fraud_leaves_others_their_lists(name: str) -> None:
+    folder = Path(os.environ.get("STREAMREC_SHARED_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
+    [data] = open_streams(folder, [name])
+    found = measure_fraud(read_stream(data, 4000), None, EXACT, audience=100)
+    for sides in found["frauds"].values():
+        assert sides["defended"]["overlap"] >= 0.9
+        assert sides["defended"]["pushed"][1] - sides["defended"]["pushed"][0] <= 5
