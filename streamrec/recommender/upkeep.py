@@ -181,6 +181,9 @@ class Upkeep:
             self._overlays.append(self._overlay(shift.factors, shift.since_ms))
         # Last, because it may fail, and nobody tells of this shift a second time.
         if len(shift.hidden):
+            if self._watch.pinned:
+                # What leaves a list or comes back above a pin moves it out of its slot.
+                self._dirty.append(self._matrix.lines_holding(shift.hidden))
             now_hidden = self._knowledge.hidden(self._clock.now_ms())[shift.hidden]
             self._moved(shift.hidden[now_hidden], shift.hidden[~now_hidden])
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streamrec.catalogue.store import Fact, MemoryFactStore
 from streamrec.client import Answer, assemble
-from streamrec.events import Stock
+from streamrec.events import Click, Stock
 from streamrec.events.topics import STOCK
 from streamrec.lists import keys
 from streamrec.lists.hidden_items import MemoryHiddenItems
@@ -151,7 +151,15 @@ def test_a_read_at_any_moment_is_what_the_reference_says_whether_lists_were_repa
             assert shop.read(user_id).ids() == _expected(shop, user_id, campaigns, sold_out, ms)
 
 
+#: What stood above a pin comes back.
+_RETURN_ABOVE_A_PIN = [
+    Said(name="a", action="pin", ids=("i0",), starts=0, ends=1000, slots=(3,), segment="all"),
+    Said(name="b", action="exclude", ids=("i3",), starts=0, ends=2, slots=(1,), segment="all"),
+]
+
+
 @settings(max_examples=80, deadline=None)
+@example(campaigns=_RETURN_ABOVE_A_PIN, events=[("u", Click(item_id="i0", ts=T0))], moments=[1, 2])
 @given(
     campaigns=_said(st.sampled_from(["all", "all", "new", "returning", "buyers"])),
     events=st.lists(EVENTS, min_size=1, max_size=6),
