@@ -140,17 +140,21 @@ def _around(
     profiles: Sequence[Profile],
     records: Sequence[tuple[str, ItemNeighbours | None]],
 ) -> dict[str, float]:
-    rankings = knowledge.rank(profiles, _START_MS)
+    users = [str(n) for n in range(len(profiles))]
+    rankings = knowledge.rank(profiles, _START_MS, users=users)
     hidden = knowledge.hidden(_START_MS)
     matrix = ListMatrix(len(profiles), knowledge.ranked_size, knowledge.list_size)
-    users = [str(n) for n in range(len(profiles))]
     names = [item_id for item_id, _ in records]
     steps = [names[start : start + _ITEM_STEP] for start in range(0, len(names), _ITEM_STEP)]
     n = settings.lists.item_list_size
-    layouts = [knowledge.lay_out(ranking, _START_MS, hidden).layout for ranking in rankings]
+    ranked = list(zip(users, rankings, strict=True))
+    layouts = [knowledge.lay_out(ranking, _START_MS, hidden, user).layout for user, ranking in ranked]
     works: dict[str, tuple[Callable[[], object], int]] = {
         "publish_us": (lambda: _all(knowledge.publish(ranking, _START_MS, hidden) for ranking in rankings), len(profiles)),
-        "lay_out_us": (lambda: _all(knowledge.lay_out(ranking, _START_MS, hidden) for ranking in rankings), len(profiles)),
+        "lay_out_us": (
+            lambda: _all(knowledge.lay_out(ranking, _START_MS, hidden, user) for user, ranking in ranked),
+            len(profiles),
+        ),
         "matrix_put_us": (lambda: matrix.put(users, rankings, _START_MS, layouts), len(profiles)),
         "neighbours_update_us": (lambda: knowledge.take_neighbours(records), len(records)),
         "similar_us": (lambda: _all(knowledge.ranker.similar(step, _START_MS, n) for step in steps), len(names)),

@@ -65,7 +65,7 @@ def _fill(client: redis.Redis, knowledge: Knowledge, matrix: ListMatrix, rng: np
     for start in range(0, visitors, _BLOCK):
         users = _users(start, min(start + _BLOCK, visitors))
         rankings = [Ranking(rows, scores, reasons, np.resize(rows[:_REASONS], k)) for rows in _rows(rng, len(users), k)]
-        lists = [knowledge.lay_out(ranking, now_ms, hidden) for ranking in rankings]
+        lists = [knowledge.lay_out(ranking, now_ms, hidden, user) for user, ranking in zip(users, rankings, strict=True)]
         matrix.put(users, rankings, now_ms, [laid.layout for laid in lists])
         values = zip(users, lists, strict=True)
         send(client, [("SET", keys.rec(user), laid.value, "EX", keys.VISITOR_TTL_S) for user, laid in values], "filling")

@@ -32,7 +32,7 @@ from workers.transport.producer import Producer
 ACL = Path(__file__).parents[2] / "deploy" / "acl"
 PRODUCERS = ("merchant", "campaigns", "tracker")
 #: Who logs in to Kafka, and who to Redis.
-KAFKA_USERS, REDIS_USERS = (*ROLES, *PRODUCERS, "operator"), (*ROLES, "storefront", "operator")
+KAFKA_USERS, REDIS_USERS = (*ROLES, *PRODUCERS, "operator", "analyst"), (*ROLES, "storefront", "operator")
 #: This role has its password in its address, as many do; the others have files.
 IN_ADDRESS = "aggregator"
 

@@ -18,7 +18,8 @@ import redis
 
 from streamrec.client import Storefront
 from streamrec.errors import BrokerUnavailable, StoreUnavailable
-from streamrec.events.topics import CAMPAIGNS, CATALOG, CLICKS, STOCK
+from streamrec.events.topics import CAMPAIGNS, CATALOG, CLICKS, IMPRESSIONS, STOCK
+from streamrec.experiments.reading import TOPICS
 from streamrec.lists import keys
 from streamrec.lists.connection import connect
 from streamrec.roles import ROLES
@@ -87,6 +88,20 @@ def test_the_operators_command_line_works(shop: LockedShop) -> None:
         done = shop.cli(*verb)
         assert done.returncode == 0, done.stderr
     assert "quantity" in shop.cli("dlq", "list").stdout
+
+
+def test_an_analyst_reports_on_an_experiment_and_reads_nothing_else(shop: LockedShop) -> None:
+    variants = '[{"name": "a"}, {"name": "b"}]'
+    experiment = {"STREAMREC_EXPERIMENT__NAME": "tea", "STREAMREC_EXPERIMENT__VARIANTS": variants}
+    ts = now_ms()
+    told = shop.cli("experiment", "assign", "eve", "joe", role="analyst", **experiment).stdout.splitlines()
+    shown = [(IMPRESSIONS, user, {"item_ids": ["pot"], "ts": ts, "variant": name}) for user, name in map(str.split, told)]
+    shop.publish("tracker", [*shown, (CLICKS, "eve", {"item_id": "pot", "ts": ts + 1})])
+    for role in ("analyst", "operator"):
+        done = shop.cli("experiment", "report", "--since", str(ts), "--until", "+1m", "--json", role=role, **experiment)
+        assert done.returncode == 0, done.stderr
+        assert sum(variant["clicked"] for variant in json.loads(done.stdout)["variants"]) == 1
+    assert partitions(shop.settings("analyst").kafka).keys() == set(TOPICS)
 
 
 def test_who_is_refused_is_told_what_to_mend(shop: LockedShop) -> None:

@@ -35,7 +35,7 @@ def test_what_each_variant_was_shown_clicked_and_bought_is_reported(tmp_path: Pa
     experiment = Settings.load().experiment
     split, labels = Split.of(experiment), experiment.labels
     with Shop(tmp_path, EXPERIMENT) as shop:
-        shop.worker()
+        shop.worker("embedder", "recommender")
         begun = now_ms()
         shop.publish([(CATALOG, f"i{n}", {"title": f"thing {n}", "category": f"c{n % 3}", "ts": begun}) for n in range(20)])
         shop.await_vectors(20)

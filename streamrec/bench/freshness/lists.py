@@ -129,7 +129,8 @@ def _ranked(  # noqa: PLR0917 - rank_histories names them
             profile_of([goods.item_id(i) for i in row], history, now_ms, settings.profiles)
             for history, row in enumerate(clicks[start : start + _RANKED].tolist(), start)
         ]
-        for place, ranking in enumerate(knowledge.rank(profiles, now_ms)):
+        # Many visitors share a history, so it is ranked for nobody in particular.
+        for place, ranking in enumerate(knowledge.ranker.rank(profiles, now_ms, k=knowledge.ranked_size)):
             told = knowledge.publish(ranking, 0, hidden)
             members[start + place, : len(told.items)] = [numbers[item_id] for item_id in told.ids()]
             yield profiles[place].pack(), pack(told)

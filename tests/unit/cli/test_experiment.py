@@ -131,18 +131,18 @@ def test_a_rehearsal_finds_the_variant_that_was_made_worse(parts: FakeParts, tmp
     blind = VariantSettings(name="blind", ranking={"weight_together": 0.0, "weight_again": 0.0})
     variants = (VariantSettings(name="control"), blind)
     parts.settings = parts.settings.model_copy(update={"experiment": ExperimentSettings(name="tea", variants=variants)})
-    control, other = _rehearsed(parts, _stream(tmp_path, 150))["variants"]
+    control, other = _rehearsed(parts, _stream(tmp_path, 100))["variants"]
     assert other["ctr"]["difference"]["interval"][1] < 0
     assert other["ctr"]["difference"]["p"] < 0.001
-    assert control["ordered"] == control["visitors"] > 50
+    assert control["ordered"] == control["visitors"] > 30
 
 
 def test_a_rehearsal_of_two_equal_variants_finds_nothing_and_loss_is_a_mismatch(parts: FakeParts, tmp_path: Path) -> None:
-    folder = _stream(tmp_path, 150)
+    folder = _stream(tmp_path, 100)
     found = _rehearsed(parts, folder)
     assert found["variants"][1]["ctr"]["difference"]["p"] > 0.01
     assert found["sample_ratio"]["mismatch"] is False
-    lost = _rehearsed(parts, folder, "--lose", "hot=0.7")
+    lost = _rehearsed(parts, folder, "--lose", "hot=0.8")
     assert lost["sample_ratio"]["mismatch"] is True
     assert lost["variants"][0] == found["variants"][0] | {"expected": lost["variants"][0]["expected"]}
 

@@ -43,7 +43,7 @@ def test_a_cut_of_each_stream_is_measured(name: str, shared_data: Path) -> None:
 def _rehearsed(shared_data: Path, ranking: dict[str, float], losses: dict[str, float] | None = None) -> Report:
     variants = [{"name": "control"}, {"name": "other", "ranking": ranking}]
     settings = Settings.model_validate({"model": {"name": "hashing"}, "experiment": {"name": "clicks", "variants": variants}})
-    stream, texts = open_stream(settings, shared_data / "yoochoose100k", 6000)
+    stream, texts = open_stream(settings, shared_data / "yoochoose100k", 4000)
     return report_on(settings, list(rehearse(stream, settings, texts, losses=losses)), window_ms=1_800_000)
 
 
