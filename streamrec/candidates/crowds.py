@@ -22,8 +22,8 @@ class Crowds:
     """Remembers who came with which set of items: the ``max_sets`` sets met last, some 300 bytes each.
 
     With ``max_alike`` 0 all pass. Asking again for a visitor, set and window gives the same answer, so a batch may be repeated.
-    What is remembered is one worker's, of its own visitors and since its start: of a crowd over several workers ``max_alike`` of each
-    pass.
+    What is remembered is one worker's, of its own visitors and since its start: of a crowd over several workers ``max_alike`` of
+    each pass.
     """
 
     def __init__(self, max_alike: int, window_s: float, *, max_sets: int = 100_000) -> None:

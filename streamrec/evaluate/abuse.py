@@ -91,8 +91,7 @@ def set_the_scene(stream: Stream, *, audience: int, seed: int) -> Scene:
     others = dict.fromkeys(step.visitor for step in reversed(before) if step.items)
     chosen = tuple(others)[:audience]
     calm = [step for step in stream.steps[len(before) :] if step.session < 0 or step.visitor not in chosen]
-    met = np.cumsum([len(step.items) for step in calm])
-    until = int(np.searchsorted(met, _CALM)) + 1
+    until = int(np.searchsorted(np.cumsum([len(step.items) for step in calm]), _CALM)) + 1
     return Scene(before, before[-1].at_ms + 1, pushed, tuple(popular), chosen, tuple(calm[:until]))
 
 

@@ -25,7 +25,7 @@ def table(of_late: list[float], over_weeks: list[float], ages_ms: tuple[int, ...
 
 
 def amounts(made: NeighbourTable, smoothing: float) -> list[float]:
-    return Trend(made, ROWS, smoothing).amounts(ROWS).tolist()
+    return [float(amount) for amount in Trend(made, ROWS, smoothing).amounts(ROWS)]
 
 
 def test_without_smoothing_it_is_the_visitors_of_late_as_of_the_newest_event() -> None:
