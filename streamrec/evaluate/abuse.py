@@ -8,7 +8,7 @@ of others are compared: those of the visitors who came last, and that of somebod
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Final
@@ -30,6 +30,7 @@ _AFTER: Final = 0.8
 _RECENT: Final = 5000
 _BAITS: Final = 4
 _LISTED: Final = 20
+_CALM: Final = 100
 _NOBODY: Final = "nobody"
 #: As if there were no bounds.
 UNDEFENDED: Final = AbuseSettings(max_alike=0, visitor_pairs=256, visitor_weight=1e12)
@@ -46,6 +47,8 @@ class Scene:
     baits: tuple[str, ...]
     #: Whose lists are compared.
     others: tuple[str, ...]
+    #: What the stream itself holds next, of visitors other than these: a hundred interactions, and the facts among them.
+    calm: tuple[Step, ...]
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ class Fraud:
                 yield Step(Record(at_ms, CLICKS, f"fraud-{n}", Click(item_id=item_id, ts=at_ms)), (item_id,), 0)
 
 
-FRAUDS: Final = {"1 x 10,000 clicks": Fraud(1, 10_000), "1,000 x the same 5 clicks": Fraud(1000, 5)}
+#: By name.
+FRAUDS: dict[str, Fraud] = {"1 x 10,000 clicks": Fraud(1, 10_000), "1,000 x the same 5 clicks": Fraud(1000, 5)}
 
 
 def set_the_scene(stream: Stream, *, audience: int, seed: int) -> Scene:
@@ -85,7 +89,10 @@ def set_the_scene(stream: Stream, *, audience: int, seed: int) -> Scene:
         raise DataError(msg)
     pushed = unknown[int(np.random.default_rng(seed).integers(len(unknown)))]
     others = dict.fromkeys(step.visitor for step in reversed(before) if step.items)
-    return Scene(before, before[-1].at_ms + 1, pushed, tuple(popular), tuple(others)[:audience])
+    chosen = tuple(others)[:audience]
+    calm = [step for step in stream.steps[len(before) :] if step.session < 0 or step.visitor not in chosen]
+    until = int(np.searchsorted(np.cumsum([len(step.items) for step in calm]), _CALM)) + 1
+    return Scene(before, before[-1].at_ms + 1, pushed, tuple(popular), chosen, tuple(calm[:until]))
 
 
 def measure_fraud(
@@ -95,14 +102,15 @@ def measure_fraud(
     *,
     audience: int = 500,
     seed: int = 7,
-    frauds: dict[str, Fraud] = FRAUDS,
+    frauds: dict[str, Fraud] | None = None,
     tick: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Return per fraud, ``undefended`` and ``defended``, what it changed of the first 20 places of others' lists.
 
     ``overlap`` is the mean share of a list that stays, ``least`` the smallest; ``pushed`` in how many lists the item stands, before
     and after; ``cold`` the share that stays of the list of somebody of whom nothing is known; ``trend`` the item's place among what
-    is popular in the whole shop, before and after. Places count from 1, 0: it has none. ``tick`` hears how many steps went by.
+    is popular in the whole shop, before and after. Places count from 1, 0: it has none. ``calm`` is what the
+    next hundred interactions of the stream itself change. ``tick`` hears how many steps went by.
     """
     scene = set_the_scene(stream, audience=audience, seed=seed)
     found: dict[str, Any] = {
@@ -111,21 +119,22 @@ def measure_fraud(
         "pushed_met": sum(step.items.count(scene.pushed) for step in scene.before),
         "frauds": {},
     }
-    for name, fraud in frauds.items():
+    for name, fraud in (FRAUDS if frauds is None else frauds).items():
         sides = {"undefended": settings.model_copy(update={"abuse": UNDEFENDED}), "defended": settings}
-        found["frauds"][name] = {side: _played(scene, fraud, texts, chosen, tick) for side, chosen in sides.items()}
+        found["frauds"][name] = {side: _played(scene, fraud.steps(scene), texts, chosen, tick) for side, chosen in sides.items()}
+    found["calm"] = _played(scene, scene.calm, texts, settings, tick)
     return found
 
 
 def _played(
-    scene: Scene, fraud: Fraud, texts: StreamTexts | None, settings: Settings, tick: Callable[[int], None]
+    scene: Scene, steps: Iterable[Step], texts: StreamTexts | None, settings: Settings, tick: Callable[[int], None]
 ) -> dict[str, Any]:
     shop = Shop(settings, texts)
     for step in scene.before:
         shop.learn(step)
         tick(1)
     before = _lists(scene, shop)
-    for step in fraud.steps(scene):
+    for step in steps:
         shop.learn(step)
     after = _lists(scene, shop)
     *overlaps, cold = (len(set(old) & set(new)) / max(len(old), 1) for old, new in zip(before.lists, after.lists, strict=True))

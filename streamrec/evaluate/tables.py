@@ -36,17 +36,17 @@ def rows(methods: Mapping[str, Mapping[str, Any]]) -> list[list[Any]]:
 
 
 def fraud_rows(found: Mapping[str, Any]) -> list[list[Any]]:
-    """Return one row for each fraud, without and with the bounds against it."""
+    """Return one row for each fraud, without and with the bounds against it, and one for the stream itself."""
+    sides = [(name, side, figures) for name, both in found["frauds"].items() for side, figures in both.items()]
     return [
         [
             name,
-            "with" if side == "defended" else "without",
+            "without" if side == "undefended" else "with",
             *(figures[key] for key in ("overlap", "least", "cold")),
             *figures["pushed"][::-1],
             *figures["trend"][::-1],
         ]
-        for name, sides in found["frauds"].items()
-        for side, figures in sides.items()
+        for name, side, figures in [*sides, ("none, 100 interactions", "defended", found["calm"])]
     ]
 
 

@@ -23,13 +23,13 @@ SMALL = {"one": Fraud(1, 1000), "crowd": Fraud(300, 5)}
 
 @pytest.fixture(scope="module")
 def shop() -> Stream:
-    """Four hundred visitors of sixty items: each walks among neighbours on a shelf, some items more popular than others."""
+    """Five hundred visitors of 300 items: each walks among neighbours on a shelf, some items more popular than others."""
     rng = Random(5)
-    letters = [chr(0x4E00 + n) for n in range(60)]
+    letters = [chr(0x4E00 + n) for n in range(300)]
     walks = []
-    for _ in range(400):
-        at = int(60 * rng.random() ** 2)
-        walks.append("".join(letters[(at + rng.randrange(4)) % 60] for _ in range(rng.randrange(2, 7))))
+    for _ in range(500):
+        at = int(300 * rng.random() ** 2)
+        walks.append("".join(letters[(at + rng.randrange(4)) % 300] for _ in range(rng.randrange(2, 7))))
     return visits(*walks, gap_ms=3 * MINUTE_MS)
 
 
@@ -40,25 +40,33 @@ def measured(shop: Stream) -> dict[str, Any]:
 
 def test_a_crowd_that_all_does_the_same_changes_little_and_without_the_bound_much(measured: dict[str, Any]) -> None:
     crowd = measured["frauds"]["crowd"]
-    assert crowd["defended"]["overlap"] >= 0.95
+    assert crowd["defended"]["overlap"] >= 0.97
     assert crowd["undefended"]["overlap"] < crowd["defended"]["overlap"]
     before, after = crowd["defended"]["pushed"]
-    assert after - before <= 0.1 * measured["audience"]
+    assert after - before <= 0.2 * measured["audience"]
     assert crowd["undefended"]["pushed"][1] > after
     assert crowd["undefended"]["trend"][1] <= 5
+
+
+def test_fraud_changes_less_than_a_hundred_honest_interactions(measured: dict[str, Any]) -> None:
+    for sides in measured["frauds"].values():
+        assert sides["defended"]["overlap"] >= measured["calm"]["overlap"]
 
 
 def test_one_visitor_changes_next_to_nothing(measured: dict[str, Any]) -> None:
     one = measured["frauds"]["one"]["defended"]
     assert one["overlap"] >= 0.97
-    assert one["pushed"][1] - one["pushed"][0] <= 0.1 * measured["audience"]
+    assert one["pushed"][1] - one["pushed"][0] <= 0.2 * measured["audience"]
 
 
-def test_a_list_before_the_fraud_is_the_same_with_and_without_the_bounds_where_nobody_is_alike(measured: dict[str, Any]) -> None:
+def test_the_table_has_a_row_for_each_fraud_without_and_with_the_bounds(measured: dict[str, Any]) -> None:
     rows = fraud_rows(measured)
-    assert [row[:2] for row in rows] == [["one", "without"], ["one", "with"], ["crowd", "without"], ["crowd", "with"]]
+    sides = [["one", "without"], ["one", "with"], ["crowd", "without"], ["crowd", "with"]]
+    assert [row[:2] for row in rows] == [*sides, ["none, 100 interactions", "with"]]
     assert all(len(row) == len(FRAUD_COLUMNS) for row in rows)
-    assert len({tuple(row[-1:]) for row in rows}) == 1  # the item's place in the trend before
+    assert rows[3][2:] == [measured["frauds"]["crowd"]["defended"][key] for key in ("overlap", "least", "cold")] + [
+        value for key in ("pushed", "trend") for value in reversed(measured["frauds"]["crowd"]["defended"][key])
+    ]
 
 
 def test_the_scene_is_of_the_stream_before_the_fraud_and_pushes_what_hardly_anybody_knows(shop: Stream) -> None:
@@ -67,6 +75,8 @@ def test_the_scene_is_of_the_stream_before_the_fraud_and_pushes_what_hardly_anyb
     assert counts[scene.pushed] < min(counts[bait] for bait in scene.baits)
     assert len(scene.others) == len(set(scene.others)) == 10
     assert all(step.at_ms < scene.at_ms for step in scene.before)
+    assert not {step.visitor for step in scene.calm if step.items} & set(scene.others)
+    assert 100 <= sum(len(step.items) for step in scene.calm) <= 101
     clicks = list(Fraud(2, 5).steps(scene))
     assert [step.items[0] == scene.pushed for step in clicks] == [False, True, False, True, False] * 2
     assert {step.visitor for step in clicks} == {"fraud-0", "fraud-1"}
@@ -83,6 +93,7 @@ def test_in_a_real_stream_fraud_leaves_others_their_lists(name: str) -> None:
     folder = Path(os.environ.get("STREAMREC_SHARED_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
     [data] = open_streams(folder, [name])
     found = measure_fraud(read_stream(data, 4000), None, EXACT, audience=100)
-    for sides in found["frauds"].values():
-        assert sides["defended"]["overlap"] >= 0.9
-        assert sides["defended"]["pushed"][1] - sides["defended"]["pushed"][0] <= 5
+    one, crowd = found["frauds"].values()
+    assert one["defended"]["overlap"] >= 0.9
+    assert crowd["defended"]["overlap"] >= 0.9 > crowd["undefended"]["overlap"]
+    assert crowd["defended"]["pushed"][1] <= 0.5 * crowd["undefended"]["pushed"][1]

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from streamrec.cli.app import root
+from streamrec.evaluate.abuse import Fraud
 from streamrec.evaluate.tables import COLUMNS, markdown, rows
 from tests.unit.evaluate.toys import T0
 
@@ -90,6 +91,15 @@ def test_people_get_tables_the_best_method_first(shop: Path, monkeypatch: pytest
     assert result.exit_code == 0
     assert "streams: walks:new" in result.stdout
     assert result.stdout.index("last_item") < result.stdout.index("popular")
+
+
+def test_fraud_stands_beside_the_replay_for_programs_and_for_people(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamrec.evaluate.abuse.FRAUDS", {"a few": Fraud(4, 5)})
+    arguments = ["--data", str(shop), "--method", "popular", "--fraud"]
+    found = evaluated(*arguments, monkeypatch=monkeypatch)["fraud"]["walks"]
+    assert set(found["frauds"]["a few"]) == {"undefended", "defended"}
+    text = CliRunner().invoke(root, ["evaluate", *arguments], catch_exceptions=False).stdout
+    assert "fraud: walks" in text
 
 
 def test_an_unknown_method_and_a_folder_without_data_say_what_to_do(tmp_path: Path) -> None:
