@@ -41,7 +41,6 @@ def relevance(parts: Parts, /, as_json: bool, **choices: Any) -> None:
     once, after clicks on other things, and before one.
     """
     from streamrec.evaluate.relevance import Options, run
-    from streamrec.evaluate.relevance import tables as drawn
 
     with progress() as bar:
         tasks: dict[str, Any] = {}
@@ -54,15 +53,15 @@ def relevance(parts: Parts, /, as_json: bool, **choices: Any) -> None:
         result = run(Options(**choices), parts.settings, say)
     if as_json:
         emit(result)
-        return
-    for name, protocols in result["retrieval"].items():
-        for protocol, methods in protocols.items():
-            table(drawn.RETRIEVAL, drawn.retrieval_rows(methods), title=f"retrieval: {name}: {protocol}")
-    for name, methods in result["pairs"].items():
-        table(drawn.PAIRS, drawn.pair_rows(methods), title=f"pairs: {name}")
-    for name, encoders in result["lists"].items():
-        for encoder, rankings in encoders.items():
-            table(drawn.LISTS, drawn.list_rows(rankings), title=f"lists: {name}: {encoder}")
+    else:
+        _print(result)
+
+
+def _print(result: dict[str, Any]) -> None:
+    from streamrec.evaluate.relevance import tables
+
+    for title, columns, rows in tables.all_tables(result):
+        table(columns, rows, title=title)
     for name, about in result["data"].items():
         for note in about["notes"]:
             click.echo(f"{name}: {note}")

@@ -161,7 +161,8 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
     number = 0
     try:
         with gzip.open(path, "rb") as file:
-            for number, line in enumerate(file, 1):
+            for line in file:
+                number += 1
                 yield msgspec.json.decode(line, type=dict[str, Any])
     except (OSError, EOFError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise _bad(path, number, str(error)) from error
@@ -185,9 +186,11 @@ def _read_chorus(folder: Path) -> LabelledSet:
         ":zh-only": [query for query in translated if not _LATIN.search(query.text)],
     }
     notes += [
-        f"{len(translated)} of {len(queries)} queries are translated into Chinese, by this project: `:zh`; those of them without a "
-        "Latin letter are `:zh-only`",
-        "the judged products were pooled from keyword searches: in the whole catalogue what only other methods find counts as wrong",
+        (
+            f"{len(translated)} of {len(queries)} queries are translated into Chinese by this project (`:zh`), some of them without "
+            "a Latin letter (`:zh-only`)"
+        ),
+        "what was judged was pooled from keyword searches: in the whole catalogue what only other methods find counts as wrong",
     ]
     what = "electronics of Icecat with queries judged by people, grades 0 to 3 (o19s/chorus)"
     return LabelledSet(folder.name, what, items, variants, 2, notes=notes)
@@ -248,8 +251,10 @@ def _read_qbqtc(folder: Path) -> LabelledSet:
     queries = [Query(query, judged) for query, judged in grades.items() if max(judged.values()) >= 2]
     several = sum(len(judged) > 1 for judged in grades.values())
     notes = [
-        f"{several} of {len(grades)} queries were judged with more than one title: there is no order of judged titles to measure, so "
-        "pairs are told apart by their scores, and a query that has a title of grade 2 has to find it among all titles",
+        (
+            f"{several} of {len(grades)} queries were judged with more than one title: that is no order to measure, so pairs are told "
+            "apart by their scores, and a query that has a title of grade 2 has to find it among all titles"
+        ),
     ]
     what = "titles of Chinese web pages, query-title pairs judged by people, grades 0 to 2 (CLUEbenchmark/QBQTC)"
     judged_pairs = [(query, item_id, grade) for (query, item_id), grade in pairs.items()]
@@ -280,8 +285,10 @@ def _read_jd(folder: Path) -> LabelledSet:
     chosen = {query.original for query in english}
     variants = {"": [query for query in words if query.text in chosen], ":en": english}
     notes = [
-        f"the {len(english)} queries are product words; a title fits where people marked that very word as its product, so titles "
-        "that say the same in another word count as wrong, and keyword search in Chinese is right by construction",
+        (
+            f"the {len(english)} queries are product words; a title fits where people marked that very word as its product, so "
+            "titles that say the same in another word count as wrong, and keyword search in Chinese is right by construction"
+        ),
         "`:en` are the same words translated into English, by this project",
     ]
     what = "Chinese product titles of JD with the product words that people marked in them (GAIIC 2022)"

@@ -27,8 +27,8 @@ CLICKS_BEFORE: Final = 3
 _MINUTE_MS: Final = 60_000
 #: What happened, and the event that the list before and after is told of.
 SCENARIOS: Final = ("search alone", "clicks, then search", "search, then click elsewhere")
-#: Of the query: NDCG@10, the share of the first ten that fit, whether one does, and recall in the whole list. Of the other need: the
-#: share of the first ten that fit it. Then the share of the first ten that the search speaks for most.
+#: Of the query: NDCG@10, the share of the first ten that fit, whether one does, and recall in the whole list; of the other need the
+#: share of the first ten that fit it; and of how many of the first ten the search is the reason.
 _MEASURES: Final = ("ndcg@10", "fitting@10", "hit@10", "recall@list", "other@10", "by_search@10")
 
 
@@ -50,7 +50,9 @@ def visits(queries: Sequence[Query], least: int, seed: int) -> list[Visit]:
     able = [query for query in queries if query.fitting(least)]
     found = []
     for query in able:
-        others = [other for other in able if len(other.fitting(least)) >= CLICKS_BEFORE and not other.grades.keys() & query.grades.keys()]
+        others = [
+            other for other in able if len(other.fitting(least)) >= CLICKS_BEFORE and not other.grades.keys() & query.grades.keys()
+        ]
         if others:
             other = others[int(rng.integers(len(others)))]
             clicks = rng.choice(np.array(other.fitting(least)), CLICKS_BEFORE, replace=False)
@@ -60,15 +62,14 @@ def visits(queries: Sequence[Query], least: int, seed: int) -> list[Visit]:
 
 def events_of(visit: Visit, scenario: str, begin_ms: int) -> tuple[list[Event], Event]:
     """Return what the visitor did before, and the event that the list is to follow; a minute lies between two events."""
-    searched = scenario == SCENARIOS[2]
-    clicked = visit.clicks[:1] if searched else visit.clicks
-    clicks: list[Event] = [
-        Click(item_id=item_id, ts=begin_ms + (place + searched) * _MINUTE_MS) for place, item_id in enumerate(clicked)
-    ]
-    search = Search(query=visit.query.text, ts=begin_ms + (0 if searched else len(clicks)) * _MINUTE_MS)
-    if scenario == SCENARIOS[0]:
-        return [], search
-    return ([search], clicks[0]) if searched else (clicks, search)
+    alone, _, then_click = SCENARIOS
+    if scenario == alone:
+        return [], Search(query=visit.query.text, ts=begin_ms)
+    if scenario == then_click:
+        search = Search(query=visit.query.text, ts=begin_ms)
+        return [search], Click(item_id=visit.clicks[0], ts=begin_ms + _MINUTE_MS)
+    clicks = [Click(item_id=item_id, ts=begin_ms + place * _MINUTE_MS) for place, item_id in enumerate(visit.clicks)]
+    return list(clicks), Search(query=visit.query.text, ts=begin_ms + len(clicks) * _MINUTE_MS)
 
 
 class ListJudge:
@@ -79,7 +80,9 @@ class ListJudge:
         self._settings = catalogue.shop.settings
         self._least = least
 
-    def figures(self, chosen: Sequence[Visit], ranker: Ranker, seed: int, told: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    def figures(
+        self, chosen: Sequence[Visit], ranker: Ranker, seed: int, told: Callable[[], None] = lambda: None
+    ) -> dict[str, Any]:
         """Return, by scenario, the measures before and after, how many of the first ten are new, and intervals over queries."""
         found: dict[str, Any] = {}
         for scenario in SCENARIOS:

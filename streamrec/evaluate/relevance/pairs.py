@@ -1,4 +1,4 @@
-"""Data that judged single pairs of a query and a text: can a method's score tell the grades apart?"""
+"""Data that judged single pairs of a query and a text: whether a method's score can tell the grades apart."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def spearman(scores: NDArray[np.float64], grades: NDArray[np.int64]) -> float:
     0.5
     """
     left, right = ranks(scores), ranks(grades.astype(np.float64))
-    return float(np.corrcoef(left, right)[0, 1]) if np.ptp(left) and np.ptp(right) else float("nan")
+    varied = len(np.unique(scores)) > 1 and len(np.unique(grades)) > 1
+    return float(np.corrcoef(left, right)[0, 1]) if varied else float("nan")
 
 
 def same_query(scores: NDArray[np.float64], grades: NDArray[np.int64], queries: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -83,7 +84,7 @@ def figures(scores: NDArray[np.float64], grades: NDArray[np.int64], queries: NDA
         "pairs": len(scores),
         "pairs_of_one_query": len(together),
         **{name: _plain(value) for name, value in means.items()},
-        "interval95": {name: interval(np.array(values)) for name, values in drawn.items() if not np.isnan(values).any()},
+        "interval95": {name: interval(known) for name, values in drawn.items() if len(known := _known(values))},
     }
 
 
@@ -95,6 +96,12 @@ def _of(scores: NDArray[np.float64], grades: NDArray[np.int64]) -> dict[str, flo
         "auc_best_from_rest": auc(scores, grades == greatest),
         "spearman": spearman(scores, grades),
     }
+
+
+def _known(values: Sequence[float]) -> NDArray[np.float64]:
+    """Return what of the draws could be told: few pairs may be drawn without one of the grades."""
+    drawn = np.array(values)
+    return drawn[~np.isnan(drawn)]
 
 
 def _plain(value: float) -> float | None:

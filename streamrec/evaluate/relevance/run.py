@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
@@ -16,7 +17,7 @@ from streamrec.errors import ModelError
 from streamrec.evaluate.relevance import lexical, pairs, retrieval
 from streamrec.evaluate.relevance.catalogue import Catalogue
 from streamrec.evaluate.relevance.judgements import LabelledSet, Query, open_labelled
-from streamrec.evaluate.relevance.lists import ListJudge, visits
+from streamrec.evaluate.relevance.lists import SCENARIOS, ListJudge, visits
 from streamrec.evaluate.relevance.methods import Keywords, Method, build
 
 #: Encoders that are measured beside the configured one.
@@ -170,15 +171,12 @@ class _Evaluation:
             for protocol in ("judged", "whole") if self._data.deep else ("whole",):
                 judge = retrieval.Judge(catalogue, queries, self._data.least, protocol)
                 if judge.queries:
-                    self._protocol(f"{self._data.name}{variant}", protocol, judge, f"{encoder}/{retrieval.OURS}", rows)
+                    self._protocol(f"{self._data.name}{variant}", protocol, judge, encoder, rows)
 
-    def _protocol(self, name: str, protocol: str, judge: retrieval.Judge, ours: str, rows: dict[str, Method]) -> None:
-        seed, told = self._options.seed, self._progress
-        total = len(rows) * len(judge.queries)
-        found = {
-            row: judge.values(method, lambda: told(f"{name}: {protocol}: {ours.split('/')[0]}", 1, total))
-            for row, method in rows.items()
-        }
+    def _protocol(self, name: str, protocol: str, judge: retrieval.Judge, encoder: str, rows: dict[str, Method]) -> None:
+        seed, ours = self._options.seed, f"{encoder}/{retrieval.OURS}"
+        told = partial(self._progress, f"{name}: {protocol}: {encoder}", 1, len(rows) * len(judge.queries))
+        found = {row: judge.values(method, told) for row, method in rows.items()}
         table = self._result["retrieval"].setdefault(name, {}).setdefault(protocol, {})
         for row, (values, seconds) in found.items():
             table[row] = {"queries": len(judge.queries), **retrieval.figures(values, seconds, seed)}
@@ -228,12 +226,10 @@ class _Evaluation:
             if not chosen:
                 continue
             name = f"{self._data.name}{variant}"
-            total = 3 * len(rankers) * len(chosen)
+            told = partial(self._progress, f"{name}: lists: {encoder}", 1, len(SCENARIOS) * len(rankers) * len(chosen))
             table = self._result["lists"].setdefault(name, {}).setdefault(encoder, {"visits": len(chosen)})
             for row, ranker in rankers.items():
-                table[row] = judge.figures(
-                    chosen, ranker, self._options.seed, lambda: self._progress(f"{name}: lists: {encoder}", 1, total)
-                )
+                table[row] = judge.figures(chosen, ranker, self._options.seed, told)
 
 
 def _drawn(variants: dict[str, list[Query]], n: int, seed: int) -> dict[str, list[Query]]:

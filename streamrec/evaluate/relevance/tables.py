@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 RETRIEVAL: Final = ("encoder/method", "NDCG@10", "95 %", "recall@10", "hit@10", "MRR@10", "judged@10", "ms", "NDCG of originals")
@@ -19,6 +19,18 @@ LISTS: Final = (
     "after",
     "new in first 10",
 )
+
+
+def all_tables(result: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[str], list[list[Any]]]]:
+    """Yield title, columns and rows of every table that the figures make."""
+    for name, protocols in result["retrieval"].items():
+        for protocol, methods in protocols.items():
+            yield f"retrieval: {name}: {protocol}", RETRIEVAL, retrieval_rows(methods)
+    for name, methods in result["pairs"].items():
+        yield f"pairs: {name}", PAIRS, pair_rows(methods)
+    for name, encoders in result["lists"].items():
+        for encoder, rankings in encoders.items():
+            yield f"lists: {name}: {encoder}", LISTS, list_rows(rankings)
 
 
 def retrieval_rows(methods: Mapping[str, Mapping[str, Any]]) -> list[list[Any]]:
