@@ -187,7 +187,7 @@ def _read_chorus(folder: Path) -> LabelledSet:
     }
     notes += [
         (
-            f"{len(translated)} of {len(queries)} queries are translated into Chinese by this project (`:zh`), some of them without "
+            f"{len(translated)} of {len(queries)} queries are translated into Chinese by this project (`:zh`), some without "
             "a Latin letter (`:zh-only`)"
         ),
         "what was judged was pooled from keyword searches: in the whole catalogue what only other methods find counts as wrong",
@@ -252,7 +252,7 @@ def _read_qbqtc(folder: Path) -> LabelledSet:
     several = sum(len(judged) > 1 for judged in grades.values())
     notes = [
         (
-            f"{several} of {len(grades)} queries were judged with more than one title: that is no order to measure, so pairs are told "
+            f"{several} of {len(grades)} queries were judged with more than one title: no order to measure, so pairs are told "
             "apart by their scores, and a query that has a title of grade 2 has to find it among all titles"
         ),
     ]

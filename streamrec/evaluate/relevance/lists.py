@@ -26,7 +26,7 @@ K: Final = 10
 CLICKS_BEFORE: Final = 3
 _MINUTE_MS: Final = 60_000
 #: What happened, and the event that the list before and after is told of.
-SCENARIOS: Final = ("search alone", "clicks, then search", "search, then click elsewhere")
+SCENARIOS: Final = ("search alone", "clicks, then search", "search, then click elsewhere", "search, then click on a result")
 #: Of the query: NDCG@10, the share of the first ten that fit, whether one does, and recall in the whole list; of the other need the
 #: share of the first ten that fit it; and of how many of the first ten the search is the reason.
 _MEASURES: Final = ("ndcg@10", "fitting@10", "hit@10", "recall@list", "other@10", "by_search@10")
@@ -39,6 +39,8 @@ class Visit:
     query: Query
     other: Query
     clicks: tuple[str, ...]
+    #: An item that fits the query.
+    result: str
 
 
 def visits(queries: Sequence[Query], least: int, seed: int) -> list[Visit]:
@@ -56,20 +58,20 @@ def visits(queries: Sequence[Query], least: int, seed: int) -> list[Visit]:
         if others:
             other = others[int(rng.integers(len(others)))]
             clicks = rng.choice(np.array(other.fitting(least)), CLICKS_BEFORE, replace=False)
-            found.append(Visit(query, other, tuple(map(str, clicks))))
+            found.append(Visit(query, other, tuple(map(str, clicks)), str(rng.choice(np.array(query.fitting(least))))))
     return found
 
 
 def events_of(visit: Visit, scenario: str, begin_ms: int) -> tuple[list[Event], Event]:
     """Return what the visitor did before, and the event that the list is to follow; a minute lies between two events."""
-    alone, _, then_click = SCENARIOS
+    alone, last, elsewhere, _ = SCENARIOS
+    if scenario == last:
+        clicks = [Click(item_id=item_id, ts=begin_ms + place * _MINUTE_MS) for place, item_id in enumerate(visit.clicks)]
+        return list(clicks), Search(query=visit.query.text, ts=begin_ms + len(clicks) * _MINUTE_MS)
+    search = Search(query=visit.query.text, ts=begin_ms)
     if scenario == alone:
-        return [], Search(query=visit.query.text, ts=begin_ms)
-    if scenario == then_click:
-        search = Search(query=visit.query.text, ts=begin_ms)
-        return [search], Click(item_id=visit.clicks[0], ts=begin_ms + _MINUTE_MS)
-    clicks = [Click(item_id=item_id, ts=begin_ms + place * _MINUTE_MS) for place, item_id in enumerate(visit.clicks)]
-    return list(clicks), Search(query=visit.query.text, ts=begin_ms + len(clicks) * _MINUTE_MS)
+        return [], search
+    return [search], Click(item_id=visit.clicks[0] if scenario == elsewhere else visit.result, ts=begin_ms + _MINUTE_MS)
 
 
 class ListJudge:

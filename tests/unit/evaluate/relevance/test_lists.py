@@ -10,7 +10,7 @@ from streamrec.events import Click, Search
 from tests.unit.evaluate.relevance.toys import catalogue, queries
 from tests.unit.evaluate.toys import T0
 
-ALONE, THEN_SEARCH, THEN_CLICK = SCENARIOS
+ALONE, THEN_SEARCH, ELSEWHERE, ON_RESULT = SCENARIOS
 
 
 def test_a_visit_clicks_on_what_fits_another_need_and_was_not_judged_for_the_query() -> None:
@@ -20,6 +20,7 @@ def test_a_visit_clicks_on_what_fits_another_need_and_was_not_judged_for_the_que
         assert not visit.query.grades.keys() & visit.other.grades.keys()
         assert len(set(visit.clicks)) == CLICKS_BEFORE
         assert set(visit.clicks) <= set(visit.other.fitting(2))
+        assert visit.result in visit.query.fitting(2)
     assert visits(queries(), 2, seed=7) == chosen
 
 
@@ -29,15 +30,14 @@ def test_a_query_that_shares_its_items_with_all_others_has_no_visit() -> None:
 
 def test_the_event_that_is_judged_comes_last() -> None:
     first, second = queries()[0], queries()[2]
-    visit = Visit(first, second, ("lamp-red", "lamp-blue", "lamp-green"))
+    visit = Visit(first, second, ("lamp-red", "lamp-blue", "lamp-green"), "mug-blue")
     assert events_of(visit, ALONE, T0) == ([], Search(query="mug", ts=T0))
     clicks, search = events_of(visit, THEN_SEARCH, T0)
     assert [event.item_id for event in clicks if isinstance(event, Click)] == list(visit.clicks)
     assert isinstance(search, Search)
     assert [event.ts for event in (*clicks, search)] == [T0, T0 + 60_000, T0 + 120_000, T0 + 180_000]
-    before, last = events_of(visit, THEN_CLICK, T0)
-    assert before == [Search(query="mug", ts=T0)]
-    assert last == Click(item_id="lamp-red", ts=T0 + 60_000)
+    for scenario, clicked in ((ELSEWHERE, "lamp-red"), (ON_RESULT, "mug-blue")):
+        assert events_of(visit, scenario, T0) == ([Search(query="mug", ts=T0)], Click(item_id=clicked, ts=T0 + 60_000))
 
 
 def test_a_search_brings_its_items_to_the_front_and_without_its_weight_changes_nothing() -> None:
