@@ -101,7 +101,8 @@ def _of(scores: NDArray[np.float64], grades: NDArray[np.int64]) -> dict[str, flo
 def _known(values: Sequence[float]) -> NDArray[np.float64]:
     """Return what of the draws could be told: few pairs may be drawn without one of the grades."""
     drawn = np.array(values)
-    return drawn[~np.isnan(drawn)]
+    known: NDArray[np.float64] = drawn[~np.isnan(drawn)]
+    return known
 
 
 def _plain(value: float) -> float | None:

@@ -43,7 +43,7 @@ def test_each_item_met_since_halves_it_once_however_often_it_is_met() -> None:
 
 
 def test_the_order_of_arrival_is_not_seen() -> None:
-    events = [search(), click("tea", T0 + 1), click("milk", T0 + 2)]
+    events: list[Event] = [search(), click("tea", T0 + 1), click("milk", T0 + 2)]
     assert strength(*events) == strength(*reversed(events))
 
 
@@ -72,5 +72,5 @@ def test_a_search_outweighs_the_clicks_before_it_and_a_click_after_it_brings_its
     after = world.ids(*clicks, search(T0 + 10), k=6)
     assert {item_id[:4] for item_id in after} == {"soap"}
     assert world.whys(*clicks, search(T0 + 10))["soap0"] == "search:soap"
-    later = [*clicks, search(T0 + 10), *(click(f"tea{number}", T0 + 11 + number) for number in (3, 4))]
+    later: list[Event] = [*clicks, search(T0 + 10), *(click(f"tea{number}", T0 + 11 + number) for number in (3, 4))]
     assert any(item_id.startswith("tea") for item_id in world.ids(*later, k=4))
