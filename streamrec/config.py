@@ -165,7 +165,8 @@ class RankingSettings(Section):
     weight_again: float = Field(2.0, ge=0, description="of meeting an item again that the visitor met last, where visitors do so")
     seen_factor: float = Field(0.3, ge=0, le=1, description="how much other reasons count for the visitor's latest items")
     weight_new: float = Field(0.03, ge=0, description="of the newest item; halves with each new_half_life_s")
-    weight_search: float = Field(1.0, ge=0)
+    weight_search: float = Field(2.0, ge=0, description="of the cosine with the latest query")
+    search_decay: float = Field(0.5, gt=0, le=1, description="how much a query counts of what it did before, per item met since")
     weight_discount: float = Field(0.1, ge=0, description="times the share by which the price is below the list price")
     threshold_drop: float = Field(
         0.15,

@@ -32,6 +32,7 @@ _VERBS: Final = {
     "doctor": "doctor:doctor",
     "replay": "run:replay",
     "evaluate": "evaluate:evaluate",
+    "relevance": "relevance:relevance",
     "bench": "bench:bench",
     "chaos": "chaos:chaos",
     "config": "reference:config",

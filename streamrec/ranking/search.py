@@ -15,6 +15,10 @@ from streamrec.index import VectorIndex
 from streamrec.ranking.reasons import Ranking, Reason
 from streamrec.ranking.score import cosines
 
+#: What the index is asked for at least, so that it looks further. Words lie farther from every item than items from each other, and
+#: a graph misses more of what is near to them: for 113 shoppers' queries on 19,406 products NDCG@10 was 0.397 where the graph was
+#: asked for ten, 0.416 where it was asked for so many, in a millisecond more, and 0.418 by exact search.
+_LEAST: Final = 200
 #: Answers for visitors' lists that are kept while nothing changes.
 _MAX_FOUND: Final = 1000
 
@@ -37,10 +41,10 @@ class FilteredSearch:
 
     def rank(self, vector: NDArray[np.float32], wanted: Filter, now_ms: int, n: int, query: str = "") -> Ranking:
         """Return the ``n`` nearest to a (1, dim) vector, best first; the score is the cosine, equal ones go by the item's id."""
-        labels, _ = self._index.search(vector, n, self.allowed(wanted, now_ms))
+        labels, _ = self._index.search(vector, max(n, _LEAST), self.allowed(wanted, now_ms))
         rows = labels[0][labels[0] >= 0]
         scores = cosines(self._index.similarity(rows, vector))[:, 0] if len(rows) else np.empty(0)
-        best = best_first(scores, self._items.id_hash[rows])
+        best = best_first(scores, self._items.id_hash[rows])[:n]
         reasons, evidence = np.full(len(best), Reason.SEARCH, np.uint8), np.full(len(best), -1, np.int32)
         return Ranking(rows[best], scores[best].astype(np.float32), reasons, evidence, query)
 
@@ -52,6 +56,6 @@ class FilteredSearch:
             self._found.clear()
         key = query, wanted, n
         if key not in self._found:
-            labels = self._index.search(vector, n, self.masks.get(wanted))[0][0]
-            self._found[key] = labels[labels >= 0]
+            labels = self._index.search(vector, max(n, _LEAST), self.masks.get(wanted))[0][0]
+            self._found[key] = labels[labels >= 0][:n]
         return self._found[key]

@@ -75,11 +75,13 @@ def _clicked_categories(profile: Profile, items: ItemTable) -> NDArray[np.int32]
 
 
 def _latest_query(profile: Profile, settings: RankingSettings) -> tuple[str, float]:
-    """Return the newest query and its decay relative to whatever the visitor did last."""
+    """Return the newest query and how much it counts: less with the time to the visitor's last event, and per item met since."""
     if not profile.queries:
         return "", 0.0
     query, ts = profile.queries[0]
-    return query, float(np.exp2((ts - profile.latest_ts) / (settings.search_half_life_s * 1000)))
+    since = len({interaction.item_id for interaction in profile.recent if interaction.ts > ts})
+    faded = (ts - profile.latest_ts) / (settings.search_half_life_s * 1000)
+    return query, float(np.exp2(faded) * settings.search_decay**since)
 
 
 @dataclass(frozen=True, slots=True)

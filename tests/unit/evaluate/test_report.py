@@ -82,7 +82,10 @@ def test_the_page_stands_alone_and_tells_what_the_figures_tell(shops: Path, tmp_
     assert json.loads((tmp_path / "report" / "evaluate.json").read_bytes()) == found
 
 
-def test_a_run_goes_on_from_its_report_and_measures_again_what_is_asked_otherwise(shops: Path, tmp_path: Path) -> None:
+def test_a_run_goes_on_from_its_report_and_measures_again_what_is_asked_otherwise(
+    shops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamrec.evaluate.report.render", lambda _: "")  # drawing takes seconds
     folder = tmp_path / "report"
     evaluated(shops, folder, "--stream", "walks")
     stored = json.loads((folder / "evaluate.json").read_bytes())

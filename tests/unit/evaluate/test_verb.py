@@ -68,7 +68,19 @@ def test_every_method_has_its_figures_under_both_protocols(shop: Path, monkeypat
 
 
 def test_session_protocol_and_ablation_stand_beside_the_replay(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = ["--data", str(shop.parent), "--method", "streamrec", "--method", "vmis_knn", "--ablation", "--session-days", "1"]
+    arguments = [
+        "--data",
+        str(shop.parent),
+        "--method",
+        "streamrec",
+        "--method",
+        "vmis_knn",
+        "--ablation",
+        "--session-days",
+        "1",
+        "--sample",
+        "30",
+    ]
     found = evaluated(*arguments, monkeypatch=monkeypatch)
     assert set(found["sessions"]["walks"]) == {"streamrec", "vmis_knn"}
     parts = set(found["ablation"]["walks"])

@@ -101,6 +101,14 @@ def test_alternatives_are_the_nearest_of_those_that_pass_whatever_their_share(la
     assert hits >= 0.97 * total
 
 
+def test_few_are_the_first_of_many_also_far_from_every_item(large: Large) -> None:
+    """Words are farther from items than items from each other; asked for few, a graph looks about less."""
+    far = np.random.default_rng(7).standard_normal((40, DIM)).astype(np.float32)
+    for query in far / np.linalg.norm(far, axis=1, keepdims=True):
+        many = large.ranker.search(query, NOW, 100)
+        assert large.ranker.search(query, NOW, 10).rows.tolist() == many.rows[:10].tolist()
+
+
 def encode(queries: Sequence[str]) -> NDArray[np.float32]:
     return np.stack([direction(1, 0.1 * len(query), 0, 0) for query in queries])
 
