@@ -94,7 +94,7 @@ def test_a_merchant_and_a_visitor_by_the_command_line(running: LocalStack) -> No
 
     assert verb("doctor").exit_code == 0, verb("doctor").stdout
     gone = answer("forget", "ann")
-    assert gone["deleted"].keys() == {"profile:{ann}", "rec:{ann}"}
+    assert gone["deleted"].keys() == {"profile:{ann}", "rec:{ann}", "rec:{ann}:cart"}
     assert answer("top", "ann")["source"] == "fallback"
 
 

@@ -123,7 +123,12 @@ def _settings(options: FreshnessOptions, settings: Settings) -> dict[str, Any]:
         for name, value in asdict(options).items()
         if name != "titles"
     }
-    return {**asked, "model": settings.model.name, "index": settings.index.model_dump(), "lists": settings.lists.model_dump()}
+    return {
+        **asked,
+        "model": settings.model.name,
+        "index": settings.index.model_dump(mode="json"),
+        "lists": settings.lists.model_dump(mode="json"),
+    }
 
 
 def _notes(load: Load, board: Board, findings: Findings) -> list[str]:
