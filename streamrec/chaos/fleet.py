@@ -14,14 +14,11 @@ from streamrec.local import LocalStack, WorkerProcess
 
 #: Two of the role whose partitions move, one of each other.
 PLACES: Final = ("availability", "embedder", "aggregator", "recommender-a", "recommender-b")
-#: The transport is what is tried here: the hashing encoder loads in no time; and the aggregator is told of every visitor, however
-#: alike, and of nothing that was only shown, so that it is simple to tell what it must have counted.
-ENVIRONMENT: Final = {
-    "STREAMREC_MODEL__NAME": "hashing",
-    "STREAMREC_LOG_LEVEL": "WARNING",
-    "STREAMREC_ABUSE__MAX_ALIKE": "0",
-    "STREAMREC_RANKING__EXPLORE_IMPRESSIONS": "0",
-}
+#: The aggregator is told of every visitor, however alike, and of nothing that was only shown: so the auditor knows what it must
+#: have counted.
+AUDITABLE: Final = {"STREAMREC_ABUSE__MAX_ALIKE": "0", "STREAMREC_RANKING__EXPLORE_IMPRESSIONS": "0"}
+#: The transport is what is tried here: the hashing encoder loads in no time.
+ENVIRONMENT: Final = {"STREAMREC_MODEL__NAME": "hashing", "STREAMREC_LOG_LEVEL": "WARNING", **AUDITABLE}
 _WATCH_S: Final = 0.2
 #: A process manager waits a moment before it starts again what crashed.
 _RESTART_S: Final = 1.0

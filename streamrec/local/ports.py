@@ -11,6 +11,8 @@ from streamrec.errors import LocalStackError
 HOST: Final = "127.0.0.1"
 #: Below the kernel's ephemeral range: an outgoing connection cannot take the port between the check and the server's start.
 _FIRST, _LAST = 15_000, 32_000
+#: Of the system: processes whose ``random`` was seeded alike, as tests side by side are, would meet on the same ports.
+_random: Final = random.SystemRandom()
 
 
 def is_free(port: int) -> bool:
@@ -27,7 +29,7 @@ def is_free(port: int) -> bool:
 def free_port() -> int:
     """Return a loopback port nobody listens on. Raises LocalStackError."""
     for _ in range(1000):
-        port = random.randint(_FIRST, _LAST)
+        port = _random.randint(_FIRST, _LAST)
         if is_free(port):
             return port
     msg = f"no free port from {_FIRST} to {_LAST} on {HOST} in 1000 tries; end the servers that hold them"

@@ -15,6 +15,7 @@ import pytest
 from pydantic import SecretStr
 
 from streamrec.chaos.auditor import audit
+from streamrec.chaos.fleet import AUDITABLE
 from streamrec.chaos.outbox import Outbox
 from streamrec.chaos.world import World, plain
 from streamrec.clock import SystemClock
@@ -70,7 +71,7 @@ class Life:
 
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
-    environment = {"STREAMREC_KAFKA__SESSION_TIMEOUT_MS": "3000"}
+    environment = {"STREAMREC_KAFKA__SESSION_TIMEOUT_MS": "3000", **AUDITABLE}
     with Shop(tmp_path_factory.mktemp("life"), environment, kind="apache", durable_redis=True) as shop:
         first, second = shop.start(), shop.start()
         first.wait_ready()
