@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from streamrec.cli.output import emit, json_option, progress, table
+from streamrec.cli.output import emit, json_option, progress, steps_of, table
 from streamrec.cli.parts import Parts, pass_parts
 
 
@@ -71,14 +71,9 @@ def evaluate(parts: Parts, /, folder: Path | None, as_json: bool, **choices: Any
     report = None if folder is None else Report(folder)
     measured = report.read() if report else {}
     with progress() as bar:
-        tasks: dict[str, Any] = {}
-
-        def say(what: str, steps: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total or None, note="")
-            bar.advance(tasks[what], steps)
-
-        result = run(Options(**choices), parts.settings, say, measured=measured, done=report.write if report else lambda _: None)
+        result = run(
+            Options(**choices), parts.settings, steps_of(bar), measured=measured, done=report.write if report else lambda _: None
+        )
     if as_json:
         emit(result)
         return

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
@@ -72,3 +72,15 @@ def progress() -> Progress:
         TimeElapsedColumn(),
     )
     return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True)
+
+
+def steps_of(bar: Progress) -> Callable[[str, int, int], None]:
+    """Return what tells a display of a task by its name: how many steps more were done, and of how many (0: nobody knows)."""
+    tasks: dict[str, TaskID] = {}
+
+    def say(what: str, steps: int, total: int) -> None:
+        if what not in tasks:
+            tasks[what] = bar.add_task(what, total=total or None, note="")
+        bar.advance(tasks[what], steps)
+
+    return say

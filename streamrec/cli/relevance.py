@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from streamrec.cli.output import emit, json_option, progress, table
+from streamrec.cli.output import emit, json_option, progress, steps_of, table
 from streamrec.cli.parts import Parts, pass_parts
 
 
@@ -43,14 +43,7 @@ def relevance(parts: Parts, /, as_json: bool, **choices: Any) -> None:
     from streamrec.evaluate.relevance import Options, run
 
     with progress() as bar:
-        tasks: dict[str, Any] = {}
-
-        def say(what: str, steps: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total or None, note="")
-            bar.advance(tasks[what], steps)
-
-        result = run(Options(**choices), parts.settings, say)
+        result = run(Options(**choices), parts.settings, steps_of(bar))
     if as_json:
         emit(result)
     else:
