@@ -23,7 +23,7 @@ def sighting(visitor: int, ts: int) -> int:
 def estimate(sightings: int) -> float:
     """Return about how many impressions there were.
 
-    >>> estimate(0), round(estimate(sighting(1, 5) | sighting(2, 5) | sighting(1, 5))| seen(2, 5) | seen(1, 5)), 2)
+    >>> estimate(0), round(estimate(sighting(1, 5) | sighting(2, 5) | sighting(1, 5)), 2)
     (0.0, 2.0)
     """
     unset = BITS - sightings.bit_count()
