@@ -119,7 +119,7 @@ def _settled(shop: Shop) -> tuple[dict[str, Any], dict[str, set[str]], list[Prof
             image, since = now, time.monotonic()
         return time.monotonic() - since > 0.7
 
-    await_until(unchanged, "a shop at rest", 20)
+    await_until(unchanged, "a shop at rest")
     return image  # type: ignore[no-any-return]
 
 

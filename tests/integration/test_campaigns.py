@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.embedded_only]
 
 ITEMS = 12
 #: How long the campaigns of these tests run; their effects are looked at well before that.
-LASTS_MS = 6000
+LASTS_MS = 12_000
 
 
 def _item(n: int, **fields: Any) -> tuple[str, str, dict[str, Any]]:

@@ -49,7 +49,7 @@ def answer(*arguments: str) -> Any:
     return json.loads(verb(*arguments, "--json").stdout)
 
 
-def until(law: Callable[[], bool], patience_s: float = 20.0) -> None:
+def until(law: Callable[[], bool], patience_s: float = 60.0) -> None:
     """Wait until the law holds; fail when it does not within ``patience_s``."""
     deadline = time.monotonic() + patience_s
     while not law():
