@@ -39,6 +39,7 @@ from streamrec.cli.parts import Parts, pass_parts
 @click.option(
     "--refits", type=click.IntRange(1), default=30, show_default=True, help="Fits of ALS and BPR over a stream; one a day at most."
 )
+@click.option("--online/--no-online", default=True, show_default=True, help="Event by event: first rank, then learn.")
 @click.option(
     "--session-days", type=click.FloatRange(0), default=0.0, help="Also train on all but so many last days and test on those."
 )
@@ -64,6 +65,9 @@ def evaluate(parts: Parts, /, folder: Path | None, as_json: bool, **choices: Any
     from streamrec.evaluate.report import TABLES, Report
     from streamrec.evaluate.tables import COLUMNS, FRAUD_COLUMNS, fraud_rows, rows
 
+    if not (choices["online"] or choices["session_days"] or choices["fraud"]):
+        msg = "nothing is left to be measured; give --session-days or --fraud"
+        raise click.BadParameter(msg, param_hint="--no-online")
     unknown = sorted(set(choices["methods"]) - set(METHODS))
     if unknown:
         msg = f"{', '.join(unknown)} is no method; choose from {', '.join(METHODS)}"

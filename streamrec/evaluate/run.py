@@ -44,6 +44,8 @@ class Options:
     seed: int = 7
     #: Fits over a whole stream of the methods that are fitted on a schedule, though not more than one a day.
     refits: int = 30
+    #: Whether it is measured event by event.
+    online: bool = True
     #: Days at the end of the stream of the session protocol; 0: it is left out.
     session_days: float = 0.0
     ablation: bool = False
@@ -131,18 +133,25 @@ class _Evaluation:
     def run(self) -> None:
         """Measure by every protocol that is asked for."""
         options, stream, name = self._options, self._stream, self._stream.name
-        online = sampled(stream, sample=options.sample, warm_up=options.warm_up, seed=options.seed)
-        methods, missing = build(options.methods or tuple(METHODS), self._parts)
-        variants = ablations(methods[OURS]) if options.ablation and OURS in methods else {}
-        self._measure("streams", stream, methods, online, variants)
-        self._result["missing"][name] = missing
+        asked = 0
+        if options.online:
+            plan = sampled(stream, sample=options.sample, warm_up=options.warm_up, seed=options.seed)
+            methods = self._methods()
+            variants = ablations(methods[OURS]) if options.ablation and OURS in methods else {}
+            self._measure("streams", stream, methods, plan, variants)
+            asked += int(plan.asked.sum())
         if options.session_days:
             apart, plan = last_days(stream, options.session_days, sample=options.sample, seed=options.seed)
-            methods, _ = build(options.methods or tuple(METHODS), self._parts)
-            self._measure("sessions", apart, methods, plan)
+            self._measure("sessions", apart, self._methods(), plan)
+            asked += int(plan.asked.sum())
         if options.fraud:
             self._fraud()
-        self._result["data"][name] = self._about(online)
+        self._result["data"][name] = self._about(asked)
+
+    def _methods(self) -> dict[str, Method]:
+        """Return methods that know nothing yet, and note why one is missing."""
+        methods, self._result["missing"][self._stream.name] = build(self._options.methods or tuple(METHODS), self._parts)
+        return methods
 
     def _fraud(self) -> None:
         stream, settings = self._stream, self._parts.settings
@@ -152,15 +161,15 @@ class _Evaluation:
             stream, self._texts, settings, seed=self._options.seed, tick=lambda steps: self._progress(what, steps, total)
         )
 
-    def _about(self, plan: Plan) -> dict[str, Any]:
+    def _about(self, asked: int) -> dict[str, Any]:
         stream = self._stream
         interactions = sum(stream.interactions.values())
         return {
             "description": stream.description,
             "events": sum(step.session >= 0 for step in stream.steps),
             "interactions": interactions,
-            "asked": int(plan.asked.sum()),
-            "asked_share": round(float(plan.asked.sum()) / max(interactions, 1), 4),
+            "asked": asked,
+            "asked_share": round(asked / max(interactions, 1), 4),
             "items": len(stream.interactions),
             "longtail_items": len(stream.interactions) - len(stream.head),
             "sessions": len(stream.sessions),

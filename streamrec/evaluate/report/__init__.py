@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from streamrec.errors import ConfigError
 from streamrec.evaluate.report.page import libraries, render
-from streamrec.evaluate.tables import COLUMNS, markdown, rows
+from streamrec.evaluate.tables import COLUMNS, FRAUD_COLUMNS, fraud_rows, markdown, rows
 
 #: The parts of a result that hold streams by name, after which a table of methods follows.
 TABLES: Final = ("streams", "sessions", "ablation")
@@ -59,4 +59,6 @@ def _tables(result: Mapping[str, Any]) -> list[str]:
     for kind in TABLES:
         for stream, methods in result[kind].items():
             lines += [f"### {kind}: {stream}", "", markdown(COLUMNS, rows(methods)), ""]
+    for stream, found in result.get("fraud", {}).items():
+        lines += [f"### fraud: {stream}, lists of {found['audience']} others", "", markdown(FRAUD_COLUMNS, fraud_rows(found)), ""]
     return lines

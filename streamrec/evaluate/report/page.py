@@ -11,7 +11,7 @@ from streamrec.errors import ConfigError
 from streamrec.evaluate.methods import OURS
 from streamrec.evaluate.report import plots
 from streamrec.evaluate.report.standing import standing
-from streamrec.evaluate.tables import COLUMNS, rows
+from streamrec.evaluate.tables import COLUMNS, FRAUD_COLUMNS, fraud_rows, rows
 from streamrec.evaluate.tally import SEGMENTS
 from streamrec.plotting import pyplot
 
@@ -22,8 +22,10 @@ _PROTOCOLS: Final = {"": "all targets", ":new": "new items only"}
 
 def render(result: Mapping[str, Any]) -> str:
     """Return a result of ``run`` as one HTML page."""
-    template = _environment().from_string(files("streamrec.evaluate.report").joinpath("page.html.jinja").read_text("utf-8"))
-    return str(template.render(streams=[_stream(name, result) for name in result["data"]], columns=COLUMNS, ours=OURS))
+    environment = _environment()
+    environment.globals.update(columns=COLUMNS, fraud_columns=FRAUD_COLUMNS, fraud_rows=fraud_rows, ours=OURS)
+    template = environment.from_string(files("streamrec.evaluate.report").joinpath("page.html.jinja").read_text("utf-8"))
+    return str(template.render(streams=[_stream(name, result) for name in result["data"]]))
 
 
 def libraries() -> None:
@@ -59,6 +61,7 @@ def _stream(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
         "missing": result["missing"].get(name, {}),
         "parts": parts,
         "ablations": ablations,
+        "fraud": result.get("fraud", {}).get(name),
     }
 
 

@@ -116,6 +116,23 @@ def test_text_from_data_cannot_become_part_of_the_page() -> None:
     assert "nobody: the items have none" in text
 
 
+def test_what_fraud_changes_stands_on_the_page_and_in_the_tables(tmp_path: Path) -> None:
+    data: dict[str, Any] = dict.fromkeys(("events", "interactions", "items", "sessions", "asked", "refit_days"), 1)
+    data |= {"description": "", "encoder": None, "notes": [], "how": {}}
+    changed = {"overlap": 0.625, "least": 0.5, "cold": 1.0, "pushed": [3, 14], "trend": [0, 7]}
+    frauds = {"a <few>": {"undefended": changed, "defended": changed}}
+    found = {"audience": 20, "events_before": 1234, "pushed_met": 2, "frauds": frauds, "calm": changed}
+    empty: dict[str, Any] = {kind: {} for kind in ("streams", "sessions", "ablation", "missing")}
+    Report(tmp_path).write(empty | {"data": {"toys": data}, "fraud": {"toys": found}})
+    page = (tmp_path / "index.html").read_text()
+    cells = "<td>a &lt;few&gt;</td><td>with</td><td>0.625</td><td>0.5</td><td>1</td><td>14</td><td>3</td><td>7</td><td>0</td>"
+    assert cells in page
+    assert "After 1,234 events" in page
+    tables = (tmp_path / "evaluate.md").read_text()
+    assert "### fraud: toys, lists of 20 others" in tables
+    assert "| a <few> | without | 0.625 | 0.5 | 1 | 14 | 3 | 7 | 0 |" in tables
+
+
 @pytest.mark.parametrize(
     ("lead", "verdict"), [([-0.3, -0.1], "ahead"), ([0.01, 0.2], "behind"), ([-0.1, 0.1], "not told apart"), (None, "")]
 )

@@ -114,6 +114,18 @@ def test_fraud_stands_beside_the_replay_for_programs_and_for_people(shop: Path, 
     assert "fraud: walks" in text
 
 
+def test_the_session_protocol_alone_leaves_the_replay_out(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ["--data", str(shop), "--method", "popular", "--no-online"]
+    found = evaluated(*arguments, "--session-days", "1", monkeypatch=monkeypatch)
+    assert found["streams"] == {}
+    assert set(found["sessions"]["walks"]) == {"popular"}
+    # Twelve visitors of the last day, each asked about four items.
+    assert found["data"]["walks"]["asked"] == 48
+    nothing = CliRunner().invoke(root, ["evaluate", *arguments])
+    assert nothing.exit_code == 2
+    assert "give --session-days or --fraud" in nothing.output
+
+
 def test_an_unknown_method_and_a_folder_without_data_say_what_to_do(tmp_path: Path) -> None:
     unknown = CliRunner().invoke(root, ["evaluate", "--method", "magic"])
     assert unknown.exit_code == 2
