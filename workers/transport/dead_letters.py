@@ -88,10 +88,11 @@ def _read_partition(consumer: Consumer, number: int, end: int) -> Iterator[DeadL
     position, _ = consumer.get_watermark_offsets(TopicPartition(DEAD_LETTERS, number), timeout=TIMEOUT_S)
     consumer.assign([TopicPartition(DEAD_LETTERS, number, position)])
     while position < end:
-        messages = consumer.consume(num_messages=min(500, end - position), timeout=1.0)
-        if not messages:
+        # `consume(n, timeout)` would wait for n records or the whole timeout: poll one, then take what is there.
+        first = consumer.poll(TIMEOUT_S)
+        if first is None:
             raise BrokerUnavailable(f"{DEAD_LETTERS} stopped answering at offset {position} of {end}; try again")
-        for message in messages:
+        for message in [first, *consumer.consume(num_messages=min(500, end - position) - 1, timeout=0)]:
             error = message.error()
             if error is not None:
                 raise KafkaException(error)

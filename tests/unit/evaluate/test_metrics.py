@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 from math import log2
 
 import numpy as np
@@ -10,14 +9,6 @@ import pytest
 
 from streamrec.evaluate import metrics
 from streamrec.evaluate.intervals import bootstrap_means, interval
-from streamrec.evaluate.methods import baseline
-
-
-@pytest.mark.parametrize("module", [metrics, baseline])
-def test_the_examples_in_the_docstrings_hold(module: object) -> None:
-    outcome = doctest.testmod(module)  # type: ignore[arg-type]
-    assert outcome.attempted > 0
-    assert outcome.failed == 0
 
 
 def test_the_place_counts_only_within_the_depth() -> None:

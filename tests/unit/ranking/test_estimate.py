@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import doctest
 from math import exp
 
 import numpy as np
 import pytest
 
-from streamrec.ranking import estimate
 from streamrec.ranking.estimate import alike, squashed
 
 EVERYBODY = np.ones(3, np.bool_)
-
-
-def test_the_examples_in_the_docstrings_hold() -> None:
-    outcome = doctest.testmod(estimate)
-    assert (outcome.attempted > 0, outcome.failed) == (True, 0)
 
 
 def test_among_items_alike_the_popular_one_is_likelier_and_the_nearer_one_too() -> None:
