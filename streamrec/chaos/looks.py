@@ -26,6 +26,8 @@ _REVISION_BYTES: Final = 8
 _KINDS: Final = ("search", "click", "cart", "order")
 _NEIGHBOURS: Final = "item-neighbours"
 _LETTERS: Final = "dead-letters"
+#: How long the broker may take to answer.
+_PATIENCE_S: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +143,16 @@ def _read(kafka: KafkaSettings, topic: str) -> Iterator[Any]:
     ends = end_offsets(kafka, [topic])
     with closing(Consumer(reader(kafka, f"{kafka.group_prefix}.auditor") | {"log_level": 0})) as consumer:
         for (name, partition), end in sorted(ends.items()):
-            start, _ = consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=15.0)
+            start, _ = consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=_PATIENCE_S)
             consumer.assign([TopicPartition(name, partition, start)])
             position = start
             while position < end:
-                messages = consumer.consume(num_messages=min(1000, end - position), timeout=2.0)
-                if not messages:
+                # `consume(n, timeout)` would wait the whole time where compaction left fewer: poll one, then take what is there.
+                first = consumer.poll(_PATIENCE_S)
+                if first is None:
                     msg = f"{topic} stopped answering at offset {position} of {end}; check that the broker runs and try again"
                     raise BrokerUnavailable(msg)
-                for message in messages:
+                for message in [first, *consumer.consume(num_messages=min(1000, end - position) - 1, timeout=0)]:
                     position = (message.offset() or 0) + 1
                     if message.error() is None:
                         yield message
