@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from streamrec.bench.freshness.report import LATENCIES, summary
 from streamrec.bench.freshness.run import run
 from streamrec.demo.view import PlainView
 from tests.brokers import KIND
-from tests.processes import await_, children_of
+from tests.processes import check_ctrl_c_leaves_nothing_behind
 
 pytestmark = [pytest.mark.integration, pytest.mark.embedded_only]
 
@@ -78,23 +76,6 @@ def test_a_tiny_run_measures_every_effect_and_finds_no_violation(tmp_path: Path)
 def test_ctrl_c_ends_the_bench_and_leaves_no_process_behind(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
-    command = [sys.executable, "-m", "streamrec", "bench", "freshness", "--items", "300", "--users", "200", "--data", str(data)]
-    with (tmp_path / "out").open("wb") as out:
-        # A shell starts what runs in the background deaf to Ctrl-C, and children inherit that.
-        heard = signal.signal(signal.SIGINT, signal.default_int_handler)
-        bench = subprocess.Popen([*command, "--stock-rate", "20"], env=os.environ, stdout=out, stderr=out, start_new_session=True)
-        signal.signal(signal.SIGINT, heard)
-        try:
-            await_(lambda: b"histories ranked" in (tmp_path / "out").read_bytes() or bench.poll() is not None, 200.0)
-            children = children_of(bench.pid)
-            assert len(children) >= 5, "broker, Redis and three workers"
-            os.killpg(bench.pid, signal.SIGINT)
-            bench.wait(60.0)
-        finally:
-            if bench.poll() is None:
-                bench.kill()
-                bench.wait(10.0)
-    await_(lambda: not any(Path(f"/proc/{child}").exists() for child in children), 10.0)
-    assert [child for child in children if Path(f"/proc/{child}").exists()] == []
-    assert bench.returncode not in {0, None}
-    assert b"Traceback" not in (tmp_path / "out").read_bytes()
+    arguments = ["bench", "freshness", "--items", "300", "--users", "200", "--data", str(data), "--stock-rate", "20"]
+    # Broker, Redis and three workers.
+    check_ctrl_c_leaves_nothing_behind(arguments, tmp_path / "out", environment=os.environ, when=b"histories ranked", children=5)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 from random import Random
@@ -16,7 +14,7 @@ from streamrec.demo import DemoOptions, open_data, replay_twice, run_demo
 from streamrec.demo.actions import Rates
 from streamrec.demo.view import PlainView
 from tests.brokers import KIND
-from tests.processes import await_, children_of
+from tests.processes import check_ctrl_c_leaves_nothing_behind
 
 pytestmark = pytest.mark.integration
 
@@ -91,23 +89,8 @@ def test_the_same_file_replayed_twice_changes_nothing(shop: Path, tmp_path: Path
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.embedded_only
 def test_ctrl_c_ends_the_demo_and_leaves_no_process_behind(shop: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "streamrec", "demo", "--data", str(shop), "--seconds", "300", "--no-view", "--broker", KIND]
-    with (tmp_path / "out").open("wb") as out:
-        # A shell starts what runs in the background deaf to Ctrl-C, and children inherit that.
-        heard = signal.signal(signal.SIGINT, signal.default_int_handler)
-        demo = subprocess.Popen(command, env={**os.environ, **QUICK}, stdout=out, stderr=out, start_new_session=True)
-        signal.signal(signal.SIGINT, heard)
-        try:
-            await_(lambda: b"warming up" in (tmp_path / "out").read_bytes() or demo.poll() is not None, 120.0)
-            children = children_of(demo.pid)
-            assert len(children) >= 7, "broker, Redis, four workers, storefront"
-            os.killpg(demo.pid, signal.SIGINT)
-            demo.wait(60.0)
-        finally:
-            if demo.poll() is None:
-                demo.kill()
-                demo.wait(10.0)
-    await_(lambda: not any(Path(f"/proc/{child}").exists() for child in children), 10.0)
-    assert [child for child in children if Path(f"/proc/{child}").exists()] == []
-    assert demo.returncode not in {0, None}
-    assert b"Traceback" not in (tmp_path / "out").read_bytes()
+    arguments = ["demo", "--data", str(shop), "--seconds", "300", "--no-view", "--broker", KIND]
+    # Broker, Redis, four workers, storefront.
+    check_ctrl_c_leaves_nothing_behind(
+        arguments, tmp_path / "out", environment={**os.environ, **QUICK}, when=b"warming up", children=7
+    )
