@@ -115,7 +115,17 @@ class ModelSettings(Section):
 class IndexSettings(Section):
     """The vector index of each recommender."""
 
-    kind: Literal["hnsw", "exact"] = "hnsw"
+    kind: Literal["auto", "hnsw", "exact"] = Field(
+        "auto", description="a graph (hnsw), exact answers, or whichever suits the number of vectors at the moment"
+    )
+    exact_up_to: int = Field(20_000, ge=0, description="kind auto: up to so many vectors answers are exact on the CPU")
+    exact_up_to_gpu: int = Field(2_000_000, ge=0, description="kind auto: the same where index.provider gives a GPU")
+    exact_storage: Literal["auto", "float32", "float16", "int8"] = Field(
+        "auto", description="what exact search scans: float32 on the CPU and float16 on a GPU (auto); int8 proves itself by float16"
+    )
+    provider: Literal["auto", "cpu", "cuda"] = Field(
+        "cpu", description="where exact search runs; auto: on a GPU where there is one. It has not been measured on one"
+    )
     m: int = Field(16, ge=2)
     ef_construction: int = Field(100, ge=8)
     ef_search: int = Field(64, ge=8)
