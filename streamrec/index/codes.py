@@ -15,7 +15,7 @@ _LARGEST: Final = 127
 #: Rows from which the step is learnt, and rows coded at once: 2 MB as float32 with 512 dimensions.
 _SAMPLE: Final = 32_768
 _CHUNK: Final = 1024
-#: The step reaches to the greatest number of all but so many rows; what a few others have beyond it is cut off, which costs only them.
+#: The step reaches to the greatest number of such a share of rows; what the others have beyond it is cut off, which costs only them.
 _REACHED: Final = 0.99
 _TINY: Final = 1e-12
 #: What float32 arithmetic of hundreds of numbers near 1 may be off by, relative to the vectors' lengths.
@@ -42,7 +42,7 @@ class Codes:
     @property
     def row_bytes(self) -> int:
         """Bytes of a row."""
-        return self.matrix.shape[1] + self.off.itemsize
+        return int(self.matrix.shape[1]) + self.off.itemsize
 
     def put(self, labels: Labels, vectors: Vectors, size: int) -> None:
         """Code the (n, dim) vectors of labels, all below ``size``, which is how many rows there is room for."""
@@ -79,7 +79,7 @@ class Codes:
         self.matrix[labels] = codes.astype(np.int16) + OFFSET
 
     def question(self, queries: Vectors, reach: int) -> tuple[NDArray[np.int8], NDArray[np.int32], float]:
-        """Return the codes of (q, dim) queries up to ``reach``, (n, 1) int32 to add to rows' products, and what 1 in these is worth.
+        """Return codes of (q, dim) queries up to ``reach``, (n, 1) int32 to add to rows' products, and what 1 in these is worth.
 
         Sums of product and addition, times that worth, are bounds of scores from above.
         """

@@ -16,9 +16,7 @@ from streamrec.index.rows import Rows
 class ExactIndex:
     """Scores every vector for every query: always right, time and memory grow with labels × dim."""
 
-    def __init__(
-        self, dim: int, max_items: int = 2_000_000, dtype: type[np.float16] | type[np.float32] = np.float32
-    ) -> None:
+    def __init__(self, dim: int, max_items: int = 2_000_000, dtype: type[np.float16] | type[np.float32] = np.float32) -> None:
         self.dim = dim
         self._rows = Rows(WholeCodec(dim, dtype), max_items)
 

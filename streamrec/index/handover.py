@@ -37,6 +37,7 @@ class Handover:
         self._stop = threading.Event()
         self._error: BaseException | None = None
         # A daemon, so that a worker that is told to end does not wait for an index that nobody will search.
+        self._ended = False
         self._thread = threading.Thread(target=self._run, name="streamrec-index-handover", daemon=True)
         self._thread.start()
 
@@ -71,13 +72,13 @@ class Handover:
         Raises VectorIndexError if the builder failed.
         """
         if self._error is not None:
-            msg = f"building the other vector index failed: {self._error!r}; if memory ran out, give the worker more or set index.kind"
+            msg = (
+                f"building another vector index failed: {self._error!r}; if memory ran out, give the worker more or set index.kind"
+            )
             raise VectorIndexError(msg) from self._error
         self._replay(self._changed)
         self.target.block(np.flatnonzero(self._source.rows.blocked))
         return self.target
-
-    _ended = False
 
     def _left(self) -> int:
         return len(self._labels) - self._copied + len(self._changed)
@@ -106,8 +107,7 @@ class Handover:
             self._progress.notify_all()
             if len(self._changed) <= _LEFT_FOR_CALLER:
                 return set()
-            taken = {self._changed.pop() for _ in range(min(_CHUNK, len(self._changed)))}
-            return taken
+            return {self._changed.pop() for _ in range(min(_CHUNK, len(self._changed)))}
 
     def _replay(self, changed: set[int]) -> None:
         labels = np.array(sorted(changed), np.int32)

@@ -103,8 +103,8 @@ class OnnxExactIndex(ExactIndex):
     ) -> tuple[Labels, Vectors]:
         """Return the exact ``k`` best for each query, equal scores by label; see the port.
 
-        ``boost`` (n,) float32 multiplies the scores of labels, those beyond its end are left as they are. Raises VectorIndexError if
-        one is negative or not finite: a bound would be none.
+        ``boost`` (n,) float32 multiplies the scores of labels, those beyond its end are left as they are. Raises VectorIndexError
+        if one is negative or not finite: a bound would be none.
         """
         check_k(k)
         asked = as_vectors(queries, self.dim)
@@ -196,7 +196,9 @@ class OnnxExactIndex(ExactIndex):
             scores, places = np.take_along_axis(scores, best, axis=1), np.take_along_axis(places, best, axis=1)
         return places[:, :k].astype(np.int32), scores[:, :k]
 
-    def _block_bests(self, queries: NDArray[Any], k: int, feeds: dict[str, NDArray[Any]]) -> Iterator[tuple[Vectors, NDArray[np.int64]]]:
+    def _block_bests(
+        self, queries: NDArray[Any], k: int, feeds: dict[str, NDArray[Any]]
+    ) -> Iterator[tuple[Vectors, NDArray[np.int64]]]:
         """Yield scores and labels of the best of each block in which something is allowed, best first."""
         matrix = self._rows.matrix if self._codes is None else self._codes.matrix
         session = scan_session(self.storage, self.provider, self._threads, boosted="boost" in feeds)
@@ -239,7 +241,8 @@ def _factors(boost: NDArray[np.float32], n: int) -> Vectors:
     """Return factors for ``n`` labels, 1 beyond those given."""
     given = np.asarray(boost, np.float32)
     if given.ndim != 1 or not np.isfinite(given).all() or (given < 0).any():
-        msg = f"boosts have shape {given.shape} and run from {given.min(initial=0)} to {given.max(initial=0)}; pass one factor of 0 or more per label"
+        told = f"boosts have shape {given.shape} and run from {given.min(initial=0)} to {given.max(initial=0)}"
+        msg = f"{told}; pass one factor of 0 or more per label"
         raise VectorIndexError(msg)
     factors = np.ones(n, np.float32)
     factors[: len(given)] = given[:n]

@@ -25,7 +25,7 @@ GROUP: Final = 16
 class Rows:
     """The vectors of labels 0..n as one matrix, with marks for which labels have one and which are blocked.
 
-    It grows by half as much again, up to ``max_items`` rows and those that fill the last group; what is not used yet takes no memory.
+    It grows by half as much again, up to ``max_items`` rows and what fills the last group; what is not used yet takes no memory.
     """
 
     def __init__(self, codec: Codec, max_items: int) -> None:

@@ -12,7 +12,7 @@ from streamrec.index.port import Labels
 from streamrec.index.rows import rounded
 from streamrec.index.scan_graph import Storage, write_session
 
-#: Rows of a block. In memory the block's scores for 16 queries, 1 MB, stay in a core's cache between the steps of the graph; on a GPU
+#: Rows of a block. In memory a block's scores for 16 queries, 1 MB, stay in a core's cache between the steps of the graph; on a GPU
 #: few large steps keep it busy. Room in a GPU is taken by whole blocks: 64 MB with 512 float16 numbers.
 HOST_ROWS: Final = 16_384
 DEVICE_ROWS: Final = 65_536

@@ -1,13 +1,13 @@
 """Exact search as ONNX graphs: a product of rows and queries, what may not be found masked out, boosts, and the best of the rest.
 
 A graph sees one block of rows, so that its scores are bounded however many rows there are; the few best of each block are merged by
-the caller. Rows are the left side of the product as they lie in memory, the few queries the right one: so nothing of the size of the
-rows is turned or packed for a call (with 16 queries and 10,000 float32 rows 1.4 ms, the other way round 2.8).
+the caller. Rows are the left side of the product as they lie in memory, the few queries the right one: so nothing of the size of
+the rows is turned or packed for a call (with 16 queries and 10,000 float32 rows 1.4 ms, the other way round 2.8).
 
-The best are found in three steps: groups of sixteen rows by their best one, groups of four in the best sixteens, rows in the best fours.
-The k best rows lie in the k best groups, of which equal ones go by place, so equal scores go by place too. Each step has about four
-times as many to choose from as are chosen, for which onnxruntime's TopK selects; where there are many more it keeps a heap, ten times
-as slow once k is a hundred. The mask is added, because one number a row can be part of the product.
+The best are found in three steps: groups of sixteen rows by their best one, groups of four in the best sixteens, rows in the best
+fours. The k best rows lie in the k best groups, of which equal ones go by place, so equal scores go by place too. Each step has about
+four times as many to choose from as are chosen, for which onnxruntime's TopK selects; where there are many more it keeps a heap,
+slower the larger k is. The mask is added, because one number a row can be part of the product.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ _TRIAL_DIM: Final = 256
 def scan_model(storage: Storage, *, boosted: bool = False) -> onnx.ModelProto:
     """Return the checked graph that scores a block of rows.
 
-    ``rows`` (n, d) in the storage's type, int8 as uint8 with ``OFFSET`` added, n a multiple of ``GROUP``; ``queries`` (q, d) float32,
-    int8 for int8; ``allowed`` (n,) bool; ``groups``, ``fours`` and ``k`` (1,) int64, see ``wanted``; with ``boosted`` also
+    ``rows`` (n, d) in the storage's type, int8 as uint8 with ``OFFSET`` added, n a multiple of ``GROUP``; ``queries`` (q, d)
+    float32, int8 for int8; ``allowed`` (n,) bool; ``groups``, ``fours`` and ``k`` (1,) int64, see ``wanted``; with ``boosted`` also
     ``boost`` (n, 1) float32, factors of scores. For int8 also ``slack`` (n, 1) int32, what is added to each row's score. Answers
     ``scores`` (q, k), float32 (int32 for int8 unless boosted), best first, and their ``places`` (q, k) int64 in the block; what
     is not allowed comes last, far below every score.
@@ -89,11 +89,11 @@ def wanted(k: int, rows: int) -> dict[str, NDArray[np.int64]]:
 
 
 def _taken(k: int, of: int) -> int:
-    return min(of, max(k, ceil(of**_SELECTED)))
+    return min(of, max(k, ceil(float(of) ** _SELECTED)))
 
 
 def write_model(storage: Storage) -> onnx.ModelProto:
-    """Return the checked graph that writes rows of a block: ``block`` (n, d), ``places`` (m, 1) int64, ``rows`` (m, d) to ``written``."""
+    """Return the checked graph that answers ``block`` (n, d) as ``written``, with ``rows`` (m, d) at ``places`` (m, 1) int64."""
     graph = _Graph()
     graph.op("ScatterND", "block", "places", "rows", output="written")
     kind = _TYPES[storage]
@@ -139,9 +139,9 @@ def _opened(model: onnx.ModelProto, provider: Provider, threads: int) -> ort.Inf
 
 
 def _model(name: str, graph: _Graph, inputs: list[Any], outputs: list[Any]) -> onnx.ModelProto:
-    values = [[helper.make_tensor_value_info(*value) for value in side] for side in (inputs, outputs)]
+    ins, outs = ([helper.make_tensor_value_info(*value) for value in side] for side in (inputs, outputs))
     model = helper.make_model(
-        helper.make_graph(graph.nodes, name, *values, graph.constants),
+        helper.make_graph(graph.nodes, name, ins, outs, graph.constants),
         opset_imports=[helper.make_opsetid("", _OPSET)],
         ir_version=_IR_VERSION,
         producer_name="streamrec",
@@ -182,7 +182,9 @@ class _Graph:
         groups = self.op("ReduceMax", fours_by_group, axes=[2], keepdims=0)
         _, among = self.ops("TopK", (groups, "groups"), ["best_groups", "chosen_groups"], axis=1, sorted=0)
         chosen = self._ascending(among, "groups")
-        _, among = self.ops("TopK", (self._members(fours_by_group, chosen), "fours"), ["best_fours", "chosen_fours"], axis=1, sorted=0)
+        _, among = self.ops(
+            "TopK", (self._members(fours_by_group, chosen), "fours"), ["best_fours", "chosen_fours"], axis=1, sorted=0
+        )
         chosen = self._of_members(chosen, self._ascending(among, "fours"))
         _, among = self.ops("TopK", (self._members(by_four, chosen), "k"), ["scores", "among"], axis=1)
         self._of_members(chosen, among, "places")
