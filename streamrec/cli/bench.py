@@ -45,6 +45,7 @@ _bench("rank", "Milliseconds to rank one visitor by batch size, and microseconds
 @click.option("--queries", type=click.IntRange(10), default=500, show_default=True, help="Queries of each measurement.")
 @click.option("--cycles", type=click.IntRange(0), default=10, show_default=True, help="Rounds of changes; 0: none.")
 @click.option("--tier-items", type=click.IntRange(0), default=0, show_default=True, help="Items of the compact index; 0: left out.")
+@click.option("--exact", multiple=True, type=click.IntRange(100), help="Compare exact search with the graph at so many items.")
 @click.option("--peer", "peers", multiple=True, default=("hnswlib", "usearch", "faiss"), help="May be repeated; default: all.")
 @click.option("--no-peers", is_flag=True, help="Measure our index alone.")
 @click.option(

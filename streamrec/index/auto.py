@@ -29,9 +29,9 @@ _MOST_BEHIND: Final = 4
 class AutoIndex:
     """Exact up to a number of vectors, from there a graph; see the port.
 
-    Where the limit lies was measured (``streamrec bench index --exact``): up to ``exact_up_to`` vectors a product answers batches of
-    queries about as fast as a graph does, all right instead of nearly all, and a vector is written in microseconds instead of some
-    tenths of a millisecond. On a GPU the limit is ``exact_up_to_gpu``.
+    Where the limit lies was measured (``streamrec bench index --exact``): up to ``exact_up_to`` vectors a product answers batches
+    of queries about as fast as a graph does, all right instead of nearly all, and a vector is written in microseconds instead of
+    some tenths of a millisecond. On a GPU the limit is ``exact_up_to_gpu``.
 
     The other index is built in the background from what is there and takes over at once when it has everything; a batch that
     outweighs all that is there goes into a graph directly. Back to exact it goes at half the limit, but not from compact

@@ -15,7 +15,7 @@ _LARGEST: Final = 127
 #: Rows from which the step is learnt, and rows coded at once: 2 MB as float32 with 512 dimensions.
 _SAMPLE: Final = 32_768
 _CHUNK: Final = 1024
-#: The step reaches to the greatest number of such a share of rows; what the others have beyond it is cut off, which costs only them.
+#: The step reaches to the greatest number of such a share of rows; what others have beyond it is cut off, which costs only them.
 _REACHED: Final = 0.99
 _TINY: Final = 1e-12
 #: What float32 arithmetic of hundreds of numbers near 1 may be off by, relative to the vectors' lengths.

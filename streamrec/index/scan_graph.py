@@ -5,16 +5,16 @@ the caller. Rows are the left side of the product as they lie in memory, the few
 the rows is turned or packed for a call (with 16 queries and 10,000 float32 rows 1.4 ms, the other way round 2.8).
 
 The best are found in three steps: groups of sixteen rows by their best one, groups of four in the best sixteens, rows in the best
-fours. The k best rows lie in the k best groups, of which equal ones go by place, so equal scores go by place too. Each step has about
-four times as many to choose from as are chosen, for which onnxruntime's TopK selects; where there are many more it keeps a heap,
+fours. The k best rows lie in the k best groups, of which equal ones go by place, so equal scores go by place too. Each step has
+about four times as many to choose from as are chosen, for which onnxruntime's TopK selects; of many more it keeps a heap, which is
 slower the larger k is. The mask is added, because one number a row can be part of the product.
 """
 
 from __future__ import annotations
 
+import math
 import tempfile
 from functools import cache
-from math import ceil
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -34,7 +34,7 @@ Provider = Literal["auto", "cpu", "cuda"]
 _NEVER: Final = np.float32(-3e38)
 _NEVER_INT: Final = np.int32(-(1 << 30))
 #: A power of the number to choose from; TopK selects where it is to find at least so many. Only speed depends on it.
-_SELECTED: Final = 0.73
+_SELECTED: Final[float] = 0.73
 _FOUR: Final = 4
 #: int8 codes are kept as uint8, for which the processor has instructions: so much is added to each.
 OFFSET: Final = 128
@@ -89,7 +89,7 @@ def wanted(k: int, rows: int) -> dict[str, NDArray[np.int64]]:
 
 
 def _taken(k: int, of: int) -> int:
-    return min(of, max(k, ceil(float(of) ** _SELECTED)))
+    return min(of, max(k, math.ceil(math.pow(of, _SELECTED))))
 
 
 def write_model(storage: Storage) -> onnx.ModelProto:

@@ -28,8 +28,7 @@ def coded(vectors: Floats) -> Codes:
 def bounds(codes: Codes, queries: Floats, reach: int) -> NDArray[np.float64]:
     asked, slack, worth = codes.question(queries, reach)
     products = (codes.matrix.astype(np.int64) - OFFSET) @ asked.astype(np.int64).T
-    above: NDArray[np.float64] = (products + slack) * worth
-    return above
+    return ((products + slack) * worth).astype(np.float64)
 
 
 def meant(codes: Codes) -> Floats:
