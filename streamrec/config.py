@@ -118,7 +118,7 @@ class IndexSettings(Section):
     kind: Literal["auto", "hnsw", "exact"] = Field(
         "auto", description="a graph (hnsw), exact answers, or whichever suits the number of vectors at the moment"
     )
-    exact_up_to: int = Field(20_000, ge=0, description="kind auto: up to so many vectors answers are exact on the CPU")
+    exact_up_to: int = Field(15_000, ge=0, description="kind auto: up to so many vectors answers are exact on the CPU")
     exact_up_to_gpu: int = Field(2_000_000, ge=0, description="kind auto: the same where index.provider gives a GPU")
     exact_storage: Literal["auto", "float32", "float16", "int8"] = Field(
         "auto", description="what exact search scans: float32 on the CPU and float16 on a GPU (auto); int8 proves itself by float16"

@@ -208,6 +208,10 @@ def test_what_a_graph_of_the_other_setting_saved_is_read(tmp_path: Path) -> None
     np.testing.assert_array_equal(index.search(clustered(9, 2), 10)[0], oracle.search(clustered(9, 2), 10)[0])
 
 
+def test_it_is_what_the_default_settings_build() -> None:
+    assert isinstance(build_index(IndexSettings(), DIM), AutoIndex)
+
+
 def test_with_a_limit_of_nothing_it_is_a_graph_from_the_first_vector() -> None:
     index = AutoIndex(SETTINGS.model_copy(update={"exact_up_to": 0}), DIM)
     index.upsert(np.array([3]), clustered(1, 1))
