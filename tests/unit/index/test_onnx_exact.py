@@ -145,6 +145,27 @@ def test_without_a_gpu_auto_takes_the_cpu_and_with_one_float16_there(monkeypatch
     assert build_exact(IndexSettings(kind="exact", provider="auto", exact_storage="int8"), DIM).provider == "cpu"
 
 
+def test_on_a_gpu_products_are_not_rounded_to_ten_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Session:
+        """One on a GPU."""
+
+        told: tuple[Any, ...] = ()
+
+        def __init__(self, path: Path) -> None:
+            self.path = path
+
+        def get_providers(self) -> list[str]:
+            return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+        def set_providers(self, *told: Any) -> None:
+            assert self.path.is_file(), "the session is made anew from its file"
+            self.told = told
+
+    monkeypatch.setattr(scan_graph, "open_session", lambda path, **_: Session(path))
+    opened: Any = scan_graph._opened(scan_graph.scan_model("float16"), "auto", 1)
+    assert opened.told == (["CUDAExecutionProvider", "CPUExecutionProvider"], [{"use_tf32": "0"}, {}])
+
+
 def test_a_session_is_opened_once_for_all_indexes_of_a_kind() -> None:
     assert scan_graph.scan_session("float32", "cpu", 1) is scan_graph.scan_session("float32", "cpu", 1)
 
