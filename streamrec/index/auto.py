@@ -21,9 +21,9 @@ from streamrec.index.rows import Rows
 _log: Final = logging.getLogger(__name__)
 #: A graph is given up at this share of the size from which it was built, so that a catalogue at the border does not go to and fro.
 _BACK: Final = 0.5
-#: Where vectors come faster than a graph takes them, they wait for it once so many times the limit are not in it: exact search over
-#: all there are must not become slow without bound, and both indexes are in memory.
-_MOST_BEHIND: Final = 4
+#: Where vectors come faster than a graph takes them, they wait for it once so many times the limit are not in it: when the last has
+#: come the graph takes over some seconds later, and until then exact search gets no slower than the graph lets vectors in.
+_MOST_BEHIND: Final = 2
 
 
 class AutoIndex:

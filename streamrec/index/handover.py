@@ -50,6 +50,7 @@ class Handover:
         """Remember labels that were just written or dropped."""
         with self._progress:
             self._changed.update(labels.tolist())
+            self._progress.notify_all()
 
     def pace(self, most: int) -> None:
         """Wait until at most so many labels are left to copy, or the builder has ended."""

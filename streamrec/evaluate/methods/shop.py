@@ -6,7 +6,7 @@ Redis behind them are left out.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 from typing import Any, Final, cast
 
 from streamrec.candidates import CovisitationAggregator
@@ -84,7 +84,13 @@ class Shop:
             self._unsent.update(dict.fromkeys(self._aggregator.update(self._witness.tell(visitor, profile, event))))
 
     def settle(self) -> None:
-        """Publish the aggregator's records of all items that changed."""
+        """Publish the aggregator's records of all items that changed, and wait for what the index builds in the background.
+
+        Which index answers, exact or a graph, must not depend on the clock.
+        """
+        finish: Callable[[], bool] | None = getattr(self.knowledge.index.served, "finish_rebuild", None)
+        if finish is not None:
+            finish()
         if self._unsent:
             self.knowledge.take_neighbours([(item_id, self._aggregator.record(item_id)) for item_id in self._unsent])
             self._unsent.clear()

@@ -96,7 +96,7 @@ def test_it_goes_back_only_at_half_the_limit() -> None:
 def test_what_changes_while_the_other_index_is_built_is_in_it(held: Held) -> None:
     """Exact answers until then; vectors, removals and blocks of that time afterwards."""
     index, world = grown(LIMIT + 200)
-    fill(index, world, range(100, 900), seed=77)
+    fill(index, world, range(100, 600), seed=77)
     index.remove(np.arange(40, 80))
     for label in range(40, 80):
         del world.vectors[label]
@@ -133,15 +133,15 @@ def test_what_is_being_built_is_given_up_where_the_catalogue_is_small_again(held
 
 
 def test_vectors_wait_for_the_builder_once_it_is_far_behind(held: Held) -> None:
-    """The fifth limit's worth is not written before the builder has taken as much."""
+    """What is beyond twice the limit is not taken before the builder has copied as much."""
     index, world = grown(LIMIT + 200)
-    fill(index, world, range(2000, 2000 + 3 * LIMIT - 300), seed=5)
+    fill(index, world, range(2000, 2700), seed=5)
     behind = threading.Thread(target=fill, args=(index, world, range(6000, 6000 + 2 * LIMIT), 6))
     behind.start()
     handover = index._handover
     assert handover is not None
     with handover._progress:
-        assert handover._progress.wait_for(lambda: handover._left() > 4 * LIMIT, timeout=10)
+        assert handover._progress.wait_for(lambda: handover._left() > 2 * LIMIT, timeout=10)
     assert behind.is_alive()
     held.let_go()
     behind.join(30)
