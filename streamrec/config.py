@@ -169,7 +169,10 @@ class RankingSettings(Section):
     search_decay: float = Field(0.5, gt=0, le=1, description="how much a query counts of what it did before, per item met since")
     weight_discount: float = Field(0.1, ge=0, description="times the share by which the price is below the list price")
     weight_price: float = Field(
-        0.0, ge=0, le=4, description="how far an item's price level in its category counts that is the visitor's, by what was met; 0: not"
+        0.0,
+        ge=0,
+        le=4,
+        description="how far an item's price level in its category counts that is the visitor's, by what was met; 0: not",
     )
     price_doubt: float = Field(
         1.0, gt=0, description="a visitor's price level is drawn to the middle by so much: the newest item met weighs 1"
@@ -295,6 +298,11 @@ class ListSettings(Section):
     item_list_size: int = Field(20, ge=1, description="items in a similar or together list")
     placements: tuple[Placement, ...] = Field(
         ("cart",), description="JSON list: where each visitor has a list of its own besides home, as `rec:{user}:<placement>`"
+    )
+    cart_age_s: float = Field(
+        60.0,
+        ge=0,
+        description="a cart page's list that is so old is made anew with the visitor's next event though nothing changed",
     )
     fallback_interval_s: float = Field(2.0, gt=0)
     sweep_interval_s: float = Field(0.05, gt=0, description="how often due repairs and campaigns are looked for")

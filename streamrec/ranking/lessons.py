@@ -5,8 +5,8 @@ of that choice's logarithm by the logarithm of a part's weight is then the part'
 share of the scores of all that was looked at: between -1 and 1, 0 for a part that spoke for all alike, and over the parts 0 in sum.
 
 What was looked at: everything down to the click, as with "click > skip above" (Joachims, KDD 2002), and what stood below with a
-probability that falls from place to place, as in the cascade model (Craswell et al., WSDM 2008). Without what stood below, clicks on the
-first place would tell nothing, and the weights would follow the misses alone.
+probability that falls from place to place, as in the cascade model (Craswell et al., WSDM 2008). Without what stood below, clicks
+on the first place would tell nothing, and the weights would follow the misses alone.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ _MOST: Final = float(np.log(2.0))
 def level(taste: Taste, levels: PriceLevels, doubt: float) -> float:
     """Return how dear what the visitor met is within its categories, in standard deviations; 0 where nothing tells.
 
-    The mean of the items met by their weights (kind, age, place), drawn to 0 as if ``doubt`` more had been met that cost the middle.
+    The mean of the items met by their weights (kind, age, place), drawn to 0 as if ``doubt`` more had been met that cost the
+    middle.
     """
     told, known = levels.of(taste.rows)
     weights = taste.weights[known]

@@ -178,6 +178,11 @@ class Ranker:
         trace = next(self.traces([profile], now_ms, size, placement, ask=np.array([row], np.int32)))
         return explain(self, trace, row, size)
 
+    def wanted(self, profile: Profile, now_ms: int, placement: str) -> tuple[Taste, Hidden]:
+        """Return what a list for the placement would be for, and what would be kept off it; nothing is searched for."""
+        taste = taste_of(profile, self.items, self._profiles, self.settings, placement)
+        return taste, hidden_from(profile, self.items, self.settings, now_ms, placement)
+
     def _wishes(self, profiles: Sequence[Profile], placement: str) -> list[Wish]:
         """Read the profiles and search for all of their interests and queries at once."""
         tastes = [taste_of(p, self.items, self._profiles, self.settings, placement) for p in profiles]
@@ -391,7 +396,7 @@ class Ranker:
             elif how == "explore":
                 reasons[place], evidence[place] = Reason.NEW, -1
         scores = trace.scores.total[chosen].astype(np.float32)
-        return Ranking(trace.rows[chosen], scores, reasons, evidence, trace.wish.taste.query)
+        return Ranking(trace.rows[chosen], scores, reasons, evidence, trace.wish.taste.query, trace.rows)
 
     # -- items -------------------------------------------------------------------------------------------------------
 

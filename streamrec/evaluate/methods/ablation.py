@@ -20,4 +20,5 @@ PARTS: Final[dict[str, dict[str, Any]]] = {
     "smoothing": {"smoothing": 0.01},
     "diversity": {"max_per_category": 10_000, "max_per_brand": 10_000},
     "threshold_drop": {"threshold_drop": 0.0},
+    "learning": {"learnt": False},
 }

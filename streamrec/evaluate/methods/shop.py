@@ -14,6 +14,7 @@ from streamrec.catalogue.store import Fact
 from streamrec.config import RankingSettings, Settings
 from streamrec.embedding import Embedder, HashingEncoder
 from streamrec.evaluate.footprint import footprint
+from streamrec.evaluate.methods.school import School
 from streamrec.evaluate.streams import Step
 from streamrec.evaluate.texts import StreamTexts
 from streamrec.events import Campaign, CatalogItem, Event
@@ -48,6 +49,10 @@ class Shop:
         self._unsent: dict[str, None] = {}
         self._orders = 0
         self._last: Step | None = None
+        ranking = settings.ranking
+        schools = [School(self.ranker(ranking.model_copy(update=changes)), settings) for changes in (SHOWING, HIDING)]
+        #: Of lists that repeat what the visitor met, and of those that do not; none where nothing is to be learnt.
+        self.schools = schools if ranking.learnt else []
 
     @property
     def nbytes(self) -> int:
@@ -63,6 +68,8 @@ class Shop:
         if step.session < 0:
             self._take_fact(step)
         else:
+            if not frozen:
+                self._teach(step)
             self._take_event(step.visitor, cast("Event", step.record.value), frozen=frozen)
 
     def _take_fact(self, step: Step) -> None:
@@ -82,6 +89,15 @@ class Shop:
         self._store.commit([VisitorUpdate(visitor, profile)])
         if not frozen:
             self._unsent.update(dict.fromkeys(self._aggregator.update(self._witness.tell(visitor, profile, event))))
+
+    def _teach(self, step: Step) -> None:
+        """Learn the weights of the parts from a step that is not known yet."""
+        before = self.profile(step.visitor) if self.schools and step.items else Profile()
+        schools = [school for school in self.schools if school.wants(step.visitor, before, step.items, step.at_ms)]
+        if schools:
+            self.settle()
+        for school in schools:
+            school.learn(step.visitor, before, step.items, step.at_ms)
 
     def settle(self) -> None:
         """Publish the aggregator's records of all items that changed."""
@@ -142,5 +158,8 @@ class Streamrec:
     def recommend(self, visitor: str, now_ms: int, k: int, exclude: Set[str] = frozenset()) -> list[str]:
         """Return the first ``k`` of what a worker would rank, less what a profile, which is bounded, forgot of ``exclude``."""
         ranker = self._hiding if exclude else self._showing
+        if self.shop.schools:
+            # Without one of its parts the ranking weighs the others as they were learnt with all of them.
+            ranker.learnt = self.shop.schools[bool(exclude)].ranker.learnt
         [ranking] = ranker.rank([self.shop.profile(visitor)], now_ms, k=max(self._size, k))
         return [item_id for item_id in ranking.ids(ranker.items) if item_id not in exclude][:k]
