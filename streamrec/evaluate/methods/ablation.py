@@ -22,3 +22,8 @@ PARTS: Final[dict[str, dict[str, Any]]] = {
     "threshold_drop": {"threshold_drop": 0.0},
     "learning": {"learnt": False},
 }
+
+#: Part that is off by default → the settings that bring it in.
+EXTRAS: Final[dict[str, dict[str, Any]]] = {
+    "price_affinity": {"weight_price": 0.25},
+}

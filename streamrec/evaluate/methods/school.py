@@ -7,6 +7,7 @@ their bounds. What a replay cannot have is that visitors look at the first place
 from __future__ import annotations
 
 from collections.abc import Collection
+from copy import deepcopy
 from typing import Final
 
 from streamrec.config import Settings
@@ -45,6 +46,12 @@ class School:
             return
         self._teachers.note(visitor, ts)
         self._pupil.learn(trace, listed, place, ts)
+        self._pupil.share(self._store)
+
+    def go_on_from(self, other: School) -> None:
+        """Know what another one of the same settings learnt, and from whom."""
+        self._teachers = deepcopy(other._teachers)  # noqa: SLF001 - of our own class
+        self._store.weights = dict(other._store.weights)  # noqa: SLF001
         self._pupil.share(self._store)
 
     @property
