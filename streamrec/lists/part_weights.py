@@ -1,4 +1,4 @@
-"""What was learnt of the weights of a score's parts: one small value per placement, moved by all recommenders, bounded where it is kept.
+"""What was learnt of the weights of a score's parts: one value per placement, moved by all recommenders, bounded where it is kept.
 
 The key ``streamrec:weights:<placement>:<settings>`` holds JSON, ``{"v":1,"ts":ms,"window":n,"logs":{part: x},"since":{part: x}}``:
 a part's weight is the configured one times e to the power of its ``logs``. All times are event time. Redis bounds every move as

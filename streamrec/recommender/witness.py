@@ -19,7 +19,7 @@ class Witness:
 
     def go_on_from(self, other: Witness) -> None:
         """Know which crowds another one met."""
-        self._crowds = deepcopy(other._crowds)  # noqa: SLF001 - of our own class
+        self._crowds = deepcopy(other._crowds)
 
     def tell(self, user_id: str, profile: Profile, event: Event) -> list[tuple[str, ItemActivity]]:
         """Return (item id, activity) messages for an event that the profile already holds."""

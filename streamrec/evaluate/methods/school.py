@@ -1,7 +1,8 @@
-"""Learning of weights where a stream has no impressions: the list of the moment stands for what was shown, the next item is the click.
+"""Learns weights where a stream has no impressions: the list of the moment stands for what was shown, the next item is the click.
 
-First the list is ranked from what is known before the step, then it is learnt from; with the classes that recommenders learn with, and
-their bounds. What a replay cannot have is that visitors look at the first places more than at others: nobody was shown these lists.
+First the list is ranked from what is known before the step, then it is learnt from; with the classes that recommenders learn
+with, and their bounds. What a replay cannot have is that visitors look at the first places more than at others: nobody was shown
+these lists.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ class School:
 
     def go_on_from(self, other: School) -> None:
         """Know what another one of the same settings learnt, and from whom."""
-        self._teachers = deepcopy(other._teachers)  # noqa: SLF001 - of our own class
-        self._store.weights = dict(other._store.weights)  # noqa: SLF001
+        self._teachers = deepcopy(other._teachers)
+        self._store.weights = dict(other._store.weights)
         self._pupil.share(self._store)
 
     @property

@@ -1,4 +1,4 @@
-"""In a replay lists stand for what was shown: first they are ranked, then learnt from, and the same stream gives the same weights."""
+"""In a replay lists stand for what was shown: first ranked, then learnt from; the same stream gives the same weights."""
 
 from __future__ import annotations
 
