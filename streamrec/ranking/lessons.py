@@ -37,8 +37,9 @@ def lesson(parts: NDArray[np.float64], place: int, passed_over: float) -> NDArra
     totals = parts.sum(axis=0) + _AT_RANDOM
     looked_at = np.ones(parts.shape[1])
     looked_at[place + 1 :] = passed_over ** np.arange(1, parts.shape[1] - place)
-    shares: NDArray[np.float64] = parts @ looked_at / float(totals @ looked_at)
-    return parts[:, place] / totals[place] - shares
+    shares = parts @ looked_at / float(totals @ looked_at)
+    told: NDArray[np.float64] = parts[:, place] / totals[place] - shares
+    return told
 
 
 def lesson_of(trace: Trace, listed: Sequence[int], place: int, passed_over: float) -> NDArray[np.float64]:

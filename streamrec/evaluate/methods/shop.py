@@ -42,7 +42,8 @@ class Shop:
     messages alone, so this gives the lists that publishing each record at once would give.
     """
 
-    def __init__(self, settings: Settings, texts: StreamTexts | None) -> None:
+    def __init__(self, settings: Settings, texts: StreamTexts | None, *, teach: bool = True) -> None:
+        """Know nothing yet; ``teach``: let the lists of ``schools`` stand for what was shown, where the stream does not tell it."""
         self.settings = settings
         encoder = texts or HashingEncoder(8)
         self._shared = (texts, encoder)
@@ -58,7 +59,7 @@ class Shop:
         ranking = settings.ranking
         schools = [School(self.ranker(ranking.model_copy(update=changes)), settings) for changes in (SHOWING, HIDING)]
         #: Of lists that repeat what the visitor met, and of those that do not; none where nothing is to be learnt.
-        self.schools = schools if ranking.learnt else []
+        self.schools = schools if ranking.learnt and teach else []
 
     @property
     def nbytes(self) -> int:

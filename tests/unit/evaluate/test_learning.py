@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import pytest
 
-from streamrec.config import Settings
+from streamrec.config import ExperimentSettings, Settings
+from streamrec.evaluate.experiment import rehearse
 from streamrec.evaluate.methods.school import School
 from streamrec.evaluate.methods.shop import Shop, Streamrec
 from streamrec.evaluate.streams import Step, Stream
+from streamrec.events import Event, Impressions
 from tests.unit.evaluate.toys import DAY_MS, MINUTE_MS, T0, steps_of, visits
 
 EXACT = Settings.model_validate({"index": {"kind": "exact"}})
@@ -87,3 +90,19 @@ def test_a_list_is_learnt_from_before_its_step_is_known(whole: Shop, monkeypatch
     shop.learn(step)
     assert seen == [(step, before, version), (step, before, version)]
     assert len(shop.profile("visitor-3").recent) == before + 1
+
+
+def test_a_rehearsed_experiment_teaches_each_variant_by_the_clicks_on_its_own_lists(walks: Stream) -> None:
+    variants: list[dict[str, Any]] = [{"name": "a"}, {"name": "b", "ranking": {"weight_trending": 0.2}}]
+    settings = EXACT.model_copy(update={"experiment": ExperimentSettings.model_validate({"name": "x", "variants": variants})})
+    with_lessons = list(rehearse(walks, settings, None))
+    without = [{**told, "ranking": {**told.get("ranking", {}), "learnt": False}} for told in variants]
+    split = ExperimentSettings.model_validate({"name": "x", "variants": without})
+    others = list(rehearse(walks, settings.model_copy(update={"experiment": split}), None))
+
+    def lists(events: list[tuple[str, Event]]) -> list[tuple[str, ...]]:
+        return [event.item_ids for _, event in events if isinstance(event, Impressions)]
+
+    assert len(lists(with_lessons)) == len(lists(others)) > 100
+    assert lists(with_lessons)[0] == lists(others)[0]
+    assert lists(with_lessons) != lists(others)

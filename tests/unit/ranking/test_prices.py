@@ -15,7 +15,7 @@ PRICES = (10.0, 14.0, 20.0, 40.0, 80.0)
 
 
 def shop(**ranking: float) -> World:
-    world = World(RankingSettings(explore_every=0, weight_new=0.0, weight_trending=1.0, **ranking))  # type: ignore[arg-type]
+    world = World(RankingSettings(explore_every=0, weight_new=0.0, weight_trending=1.0, **ranking))
     for kind, vector in (("tea", (1, 0, 0, 0)), ("cup", (0, 1, 0, 0))):
         for n, price in enumerate(PRICES):
             world.item(f"{kind}{n}", vector, category=kind, price=price * (3 if kind == "cup" else 1))

@@ -158,7 +158,7 @@ def test_a_store_that_is_away_loses_nothing_of_what_was_learnt() -> None:
         def share(self, *_: object) -> dict[str, PartWeights]:
             raise StoreUnavailable("away")
 
-    store, room.lessons._store = room.lessons._store, Away()  # type: ignore[assignment]
+    store, room.lessons._store = room.lessons._store, Away()
     with pytest.raises(StoreUnavailable):
         room.lessons.tick()
     room.lessons._store = store
