@@ -331,7 +331,7 @@ class LearningSettings(Section):
     """
 
     step: float = Field(0.02, gt=0, le=0.5, description="one click moves the logarithm of a weight by so much at most")
-    every_s: float = Field(600.0, ge=0, description="a visitor's clicks teach at most once in so long, in event time")
+    every_s: float = Field(3600.0, ge=0, description="a visitor's clicks teach at most once in so long, in event time")
     drift: float = Field(
         0.1, gt=0, description="and all visitors together move the logarithm of a weight by so much at most in each drift_s"
     )

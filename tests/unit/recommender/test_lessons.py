@@ -114,7 +114,7 @@ def test_a_click_on_a_pin_says_nothing_of_scores() -> None:
     assert logs(room) == {}
 
 
-def test_a_burst_of_one_visitor_moves_a_weight_by_a_step_in_ten_minutes() -> None:
+def test_a_burst_of_one_visitor_moves_a_weight_by_one_step() -> None:
     room = taught_room()
     step = room.settings.learning.step
     for n in range(40):
