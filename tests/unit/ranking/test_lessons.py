@@ -81,8 +81,9 @@ def test_clicks_on_one_kind_of_reason_bring_it_up_and_a_learnt_factor_is_in_the_
     assert logs[content] > 0 > logs[together]
     listed = world.ids(Click(item_id="tea0", ts=T0))
     assert listed.index("tea1") < listed.index("jam0")
-    after = world.ranker.explain(mine, "tea1", NOW).parts
-    assert after["content"] > before["content"]
+    told = world.ranker.explain(mine, "tea1", NOW)
+    assert told.parts["content"] > before["content"]
+    assert told.learnt["content"] > 1 > told.learnt["together"]
 
 
 def test_what_is_learnt_for_home_leaves_the_cart_page_alone_and_so_does_the_switch() -> None:
