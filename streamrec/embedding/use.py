@@ -39,7 +39,14 @@ def files(cache_dir: Path, precision: Precision, max_tokens: int) -> EncoderFile
     if not (graph.exists() and table.exists()):
         _build(weights, tokenizer, graph, table, precision)
     return EncoderFiles(
-        NAME, graph, tokenizer, pooling="none", max_tokens=max_tokens, split_unknown=True, identity=f"{source}-{precision}"
+        NAME,
+        graph,
+        tokenizer,
+        pooling="none",
+        max_tokens=max_tokens,
+        split_unknown=True,
+        identity=f"{source}-{precision}",
+        cpu_batch_tokens=2048,
     )
 
 

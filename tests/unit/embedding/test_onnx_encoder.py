@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from streamrec.embedding.onnx_encoder import EncoderFiles, SentenceEncoder, micro_batches, pool
+from streamrec.embedding import onnx_encoder
+from streamrec.embedding.batching import micro_batches
+from streamrec.embedding.onnx_encoder import EncoderFiles, SentenceEncoder, pool
 from streamrec.errors import ModelError
 
 WORDS = ["?", "red", "blue", "shoes", "find:"]
@@ -128,3 +131,7 @@ def test_micro_batches_hold_every_text_once_within_the_budget(lengths: list[int]
 def test_mean_pooling_of_nothing_is_zero_and_no_error() -> None:
     result = pool(np.ones((1, 2, 3), dtype=np.float16), np.zeros((1, 2), dtype=np.int64), "mean")
     np.testing.assert_array_equal(result, np.zeros((1, 3), dtype=np.float32))
+
+
+def test_the_examples_in_the_docstrings_are_true() -> None:
+    assert doctest.testmod(onnx_encoder).failed == 0
