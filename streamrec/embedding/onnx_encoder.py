@@ -64,7 +64,7 @@ class SentenceEncoder:
     way to the device and back, leaves room for the other.
 
     A micro-batch holds at least one text; a text longer than ``max_tokens`` is cut there. Raises ModelError when the graph wants
-    inputs that no sentence encoder has, or gives no vectors.
+    inputs that no sentence encoder has, or gives no vectors. ``opener`` and ``bind`` are the runner's, for tests.
     """
 
     def __init__(
@@ -75,11 +75,12 @@ class SentenceEncoder:
         threads: int = 0,
         batch_tokens: int = 0,
         opener: Opener | None = None,
+        bind: bool | None = None,
     ) -> None:
         self.name = files.name
         self._files = files
         self._tokenize = TextTokenizer(files.tokenizer, max_tokens=files.max_tokens, split_unknown=files.split_unknown)
-        self._run = Runner(opener or (lambda where: open_session(files.graph, provider=where, threads=threads)), provider)
+        self._run = Runner(opener or (lambda where: open_session(files.graph, provider=where, threads=threads)), provider, bind=bind)
         self._wanted_tokens = batch_tokens
         self._lanes = min(threads or cores(), _LANES)
         #: Names of the graph's inputs.

@@ -13,6 +13,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+from streamrec.troubles import enter
+
 _log: Final = logging.getLogger(__name__)
 
 Device = Literal["cpu", "cuda"]
@@ -81,6 +83,7 @@ class Runner:
         self.halvings = 0
         #: Why it runs on the CPU though it had a GPU; empty if it is well.
         self.trouble = ""
+        enter(self)
 
     @property
     def session(self) -> Session:

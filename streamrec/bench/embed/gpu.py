@@ -126,6 +126,8 @@ def _flops(graph: Path, inputs: Sequence[str], sample: Sequence[Batch]) -> float
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
         options.log_severity_level = 3
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL  # the products as they are written,
+        options.add_session_config_entry("session.disable_prepacking", "1")  # with the shapes of both sides
         session = ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
         for batch in sample:
             known = {"input_ids": batch.ids, "attention_mask": batch.mask, "token_type_ids": np.zeros_like(batch.ids)}
