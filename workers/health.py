@@ -66,7 +66,7 @@ class Health:
         return [*self.live(), *self._absences(), *self._beginnings(), *self._lags()]
 
     def degraded(self) -> list[Problem]:
-        """Return what works, but not as it should: lists are kept fresh, later than they could be. It is no reason not to be ready."""
+        """Return what works in a worse way than it should: lists are fresh, later than they could be. Such a worker is ready."""
         return [Problem(f"degraded: {what}", "see that the GPU works, then restart the worker") for what in troubles()]
 
     def _pipelines(self) -> list[Pipeline]:

@@ -78,7 +78,7 @@ def build(bert: Bert, precision: Precision = "float32", peaks: Peaks | None = No
     state = _embed(g, bert)
     mask = g.op("Cast", "attention_mask", to=TensorProto.INT32)
     for i, layer in enumerate(bert.layers):
-        state = _block(g, str(i), layer, state, mask, bert.heads)
+        state = _block(g, str(i), layer, state, mask=mask, heads=bert.heads)
     _mean(g, g.to_float(state))
     return g.model("bert", bert.words.shape[1]), g.sites
 
@@ -93,19 +93,19 @@ def _embed(g: Graph, bert: Bert) -> str:
     return g.norm(g.op("Add", words, places), bert.norm.gain, bert.norm.bias, _EPSILON)
 
 
-def _block(g: Graph, name: str, layer: Layer, state: str, mask: str, heads: int) -> str:
+def _block(g: Graph, name: str, layer: Layer, state: str, *, mask: str, heads: int) -> str:
     parts = (layer.query, layer.key, layer.value)
     taken = g.site(f"attention_{name}", state, [part.matrix for part in parts])
     bias = g.weight(np.concatenate([part.bias for part in parts]))
     seen = [g.multiply(taken, part.matrix) for part in parts]
     context = g.contrib("MultiHeadAttention", *seen, bias, mask, num_heads=heads)
-    state = _added(g, f"out_{name}", context, layer.out, state, layer.out_norm)
+    state = _added(g, f"out_{name}", context, state, dense=layer.out, norm=layer.out_norm)
     taken = g.site(f"up_{name}", state, [layer.up.matrix])
     wide = g.contrib("BiasGelu", g.multiply(taken, layer.up.matrix), g.weight(layer.up.bias))
-    return _added(g, f"down_{name}", wide, layer.down, state, layer.down_norm, loud=_LOUD)
+    return _added(g, f"down_{name}", wide, state, dense=layer.down, norm=layer.down_norm, loud=_LOUD)
 
 
-def _added(g: Graph, site: str, value: str, dense: Dense, state: str, norm: Norm, *, loud: int = 0) -> str:
+def _added(g: Graph, site: str, value: str, state: str, *, dense: Dense, norm: Norm, loud: int = 0) -> str:
     taken = g.site(site, value, [dense.matrix], loud=loud)
     product = g.multiply(taken, dense.matrix)
     gain, shift, bias = g.weight(norm.gain), g.weight(norm.bias), g.weight(dense.bias)

@@ -26,7 +26,7 @@ TEXTS: Final = (
     "The Art of Computer Programming, Volume 1, hardcover, 3rd edition",
     "GROCERY SOFT DRINKS SOFT DRINKS 12/18&15PK CAN CAR 12 OZ",
     "5/8 hex bolt zinc plated 100 per box M8x40 DIN 933",
-    "Samsung 55\" QLED 4K Smart TV QE55Q60B (2022) [Energy Class F]",
+    'Samsung 55" QLED 4K Smart TV QE55Q60B (2022) [Energy Class F]',
     "gift card",
     "shoes",
     "cat food",
@@ -95,7 +95,7 @@ def measure(
     for ids in TextTokenizer(tokenizer, max_tokens=max_tokens, split_unknown=split_unknown)(TEXTS):
         feeds = {"input_ids": np.array([ids], dtype=np.int64), "attention_mask": np.ones((1, len(ids)), dtype=np.int64)}
         values: list[NDArray[Any]] = session.run([sites[name] for name in names], feeds)
-        for name, value in zip(names, values, strict=True):
-            peak = np.abs(value.reshape(-1, value.shape[-1])).max(axis=0)
+        for name, array in zip(names, values, strict=True):
+            peak = np.abs(array.reshape(-1, array.shape[-1])).max(axis=0)
             peaks[name] = np.maximum(peaks[name], peak) if name in peaks else peak
     return peaks

@@ -111,8 +111,8 @@ class Graph:
         peaks[exact] = np.float32(1e-6)
         scales = _channel_scales(peaks, matrices)
         even = self.op("Mul", value, self.const((1 / scales).astype(np.float32)))
-        zero = self.const(np.uint8(_ZERO).reshape(()))
-        levels = self.op("QuantizeLinear", even, self.const(np.float32(1.0).reshape(())), zero)
+        zero = self.const(np.array(_ZERO, dtype=np.uint8))
+        levels = self.op("QuantizeLinear", even, self.const(np.array(1.0, dtype=np.float32)), zero)
         return Taken(levels, scales, value, exact)
 
     def multiply(self, taken: Taken, matrix: NDArray[Any], bias: NDArray[Any] | None = None) -> str:
@@ -125,8 +125,8 @@ class Graph:
         rows[taken.exact] = 0
         columns = np.maximum(np.abs(rows).max(axis=0), np.float32(1e-12)) / np.float32(127)
         levels = self.const(np.rint(rows / columns).astype(np.int8))
-        inputs = [taken.value, levels, self.const(np.float32(1.0).reshape(())), self.const(columns.astype(np.float32))]
-        inputs += [self.const(np.uint8(_ZERO).reshape(())), self.const(np.int8(0).reshape(()))]
+        inputs = [taken.value, levels, self.const(np.array(1.0, dtype=np.float32)), self.const(columns.astype(np.float32))]
+        inputs += [self.const(np.array(_ZERO, dtype=np.uint8)), self.const(np.array(0, dtype=np.int8))]
         product = self.contrib("MatMulIntegerToFloat", *inputs, *([] if bias is None else [self.weight(bias)]))
         if not len(taken.exact):
             return product
@@ -134,8 +134,10 @@ class Graph:
         return self.op("Add", product, self.op("MatMul", loud, self.weight(matrix[taken.exact])))
 
     def model(self, name: str, dim: int) -> onnx.ModelProto:
-        """Return the checked model; it takes ``input_ids`` and ``attention_mask``, (batch, length) int64, and gives
-        ``sentence_embedding``, (batch, dim) float32."""
+        """Return the checked model.
+
+        Inputs: ``input_ids`` and ``attention_mask``, (batch, length) int64; output: ``sentence_embedding``, (batch, dim) float32.
+        """
         proto = helper.make_graph(
             self.nodes,
             name,
@@ -150,7 +152,9 @@ class Graph:
 
 
 def _channel_scales(peaks: NDArray[np.float32], matrices: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
-    """Return how much of a channel is one step: a fourth root of a power of two, so that tiny differences in what was measured change nothing.
+    """Return how much of a channel is one step.
+
+    It is a fourth root of a power of two, so that tiny differences in what was measured change nothing.
 
     A channel that is large where its weights are small hands part of its size over to them (Xiao et al., "SmoothQuant", 2022):
     one step for all channels would leave the quiet ones without numbers.

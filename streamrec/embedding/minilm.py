@@ -90,7 +90,11 @@ def _bert(array: Callable[[str], Any], stored: Callable[[str], Any], dense: Call
         layer = f"{_PREFIX}encoder.layer.{i}"
         query, key, value = (dense(f"{layer}.attention.self.{part}") for part in ("query", "key", "value"))
         out, out_norm = dense(f"{layer}.attention.output.dense"), norm(f"{layer}.attention.output.LayerNorm")
-        up, down, down_norm = dense(f"{layer}.intermediate.dense"), dense(f"{layer}.output.dense"), norm(f"{layer}.output.LayerNorm")
+        up, down, down_norm = (
+            dense(f"{layer}.intermediate.dense"),
+            dense(f"{layer}.output.dense"),
+            norm(f"{layer}.output.LayerNorm"),
+        )
         layers.append(Layer(query, key, value, out, out_norm, up, down, down_norm))
     return Bert(
         words=array(f"{embeddings}.word_embeddings.weight_q"),

@@ -80,7 +80,9 @@ class SentenceEncoder:
         self.name = files.name
         self._files = files
         self._tokenize = TextTokenizer(files.tokenizer, max_tokens=files.max_tokens, split_unknown=files.split_unknown)
-        self._run = Runner(opener or (lambda where: open_session(files.graph, provider=where, threads=threads)), provider, bind=bind)
+        self._run = Runner(
+            opener or (lambda where: open_session(files.graph, provider=where, threads=threads)), provider, bind=bind
+        )
         self._wanted_tokens = batch_tokens
         self._lanes = min(threads or cores(), _LANES)
         #: Names of the graph's inputs.

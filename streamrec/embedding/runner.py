@@ -1,4 +1,4 @@
-"""Runs an encoder's graph where it can be run: on the GPU, in smaller batches where its memory is short, on the CPU once it is gone."""
+"""Runs an encoder's graph where it can: on the GPU, in smaller batches where its memory is short, on the CPU once it is gone."""
 
 from __future__ import annotations
 

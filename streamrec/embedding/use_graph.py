@@ -124,14 +124,14 @@ def _convolve(g: Graph, weights: Weights, embedded: str, windows: str, inverse: 
     outputs = [spread(embedded)]
     for (order, left), branch in zip(_BRANCHES, branches, strict=True):
         near = _columns(g, windows, left, order)
-        first, bias = weights[f"w1_{order}"], weights[f"b1_{order}"]
+        first, second = ((weights[f"w{layer}_{order}"], weights[f"b{layer}_{order}"]) for layer in "12")
         if g.peaks is None and inverse:
-            product = _summed(g, f"first_{order}", branch, _columns(g, slots, left, order), first, bias)
+            product = _summed(g, f"first_{order}", branch, _columns(g, slots, left, order), first)
         else:
             near_first = _columns(g, slots, left, order) if inverse else near
-            product = _windowed(g, f"first_{order}", branch, near_first, first, bias)
+            product = _windowed(g, f"first_{order}", branch, near_first, first)
         value = g.op("Add", g.op("Relu", product), spread(branch))
-        product = _windowed(g, f"second_{order}", value, near, weights[f"w2_{order}"], weights[f"b2_{order}"])
+        product = _windowed(g, f"second_{order}", value, near, second)
         outputs.append(g.op("Add", g.op("Relu", product), value))
     return g.norm(g.op("Concat", *outputs, axis=1), weights["ln_g"], weights["ln_b"], float(weights["eps"]))
 
@@ -149,8 +149,9 @@ def _columns(g: Graph, windows: str, left: int, order: int) -> str:
     return g.op("Slice", windows, g.ints([first]), g.ints([first + order]), g.ints([1]))
 
 
-def _summed(g: Graph, site: str, branch: str, near: str, matrix: NDArray[Any], bias: NDArray[Any]) -> str:
+def _summed(g: Graph, site: str, branch: str, near: str, layer: tuple[NDArray[Any], NDArray[Any]]) -> str:
     """Return (tokens, 256): each place of a window has its own matrix, so each different token is multiplied once with each."""
+    matrix, bias = layer
     g.sites[site] = branch
     order = len(matrix) // _CHANNELS
     side_by_side = matrix.reshape(order, _CHANNELS, _CHANNELS).transpose(1, 0, 2).reshape(_CHANNELS, -1)
@@ -160,8 +161,9 @@ def _summed(g: Graph, site: str, branch: str, near: str, matrix: NDArray[Any], b
     return g.op("Add", g.op("ReduceSum", g.op("Gather", products, places), g.ints([1]), keepdims=0), g.weight(bias))
 
 
-def _windowed(g: Graph, site: str, value: str, near: str, matrix: NDArray[Any], bias: NDArray[Any]) -> str:
+def _windowed(g: Graph, site: str, value: str, near: str, layer: tuple[NDArray[Any], NDArray[Any]]) -> str:
     """Return (tokens, 256): the windows of ``value`` times the matrix."""
+    matrix, bias = layer
     padded = g.op("Concat", value, g.weight(np.zeros((1, _CHANNELS))), axis=0)
     taken = g.site(site, padded, [matrix])
     flat = g.op("Reshape", g.op("Gather", taken.value, near), g.ints([-1, len(matrix)]))

@@ -52,7 +52,9 @@ def real_titles(folder: Path | None) -> list[Title]:
 
 def titles_by_source(folder: Path | None) -> dict[str, list[Title]]:
     """Return what ``real_titles`` joins, by the name of each source that is there, as the source has it."""
-    found = {name.split("/", 1)[0]: list(read(folder / name)) for name, read in _SOURCES.items() if folder and (folder / name).is_file()}
+    found = {
+        name.split("/", 1)[0]: list(read(folder / name)) for name, read in _SOURCES.items() if folder and (folder / name).is_file()
+    }
     return {**found, "completejourney": list(_completejourney())}
 
 

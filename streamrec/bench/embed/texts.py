@@ -38,5 +38,3 @@ def mixed(sources: dict[str, list[str]]) -> list[str]:
     texts = list(chain.from_iterable(sources.values()))
     Random(2).shuffle(texts)
     return texts
-
-

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from streamrec.bench.catalogue.titles import Title
-from streamrec.bench.embed import Options, run, run_gpu, texts
+from streamrec.bench.embed import Options, gpu, run, run_gpu, texts
 from streamrec.config import ModelSettings
-from streamrec.bench.embed import gpu
 from streamrec.errors import DataError
 from tests.encoders import MULTILINGUAL, model_cache
 
@@ -55,7 +54,9 @@ def test_where_no_gpu_is_the_cpu_is_measured_and_the_report_says_so(monkeypatch:
     for one in result["models"].values():
         assert one["titles_per_s"] > 0
         assert one["gpu_busy"] is None
-        assert one["share_of_peak"] == pytest.approx(one["session_titles_per_s"] * one["mflops_per_title"] / 0.5e6, rel=0.02, abs=2e-3)
+        assert one["share_of_peak"] == pytest.approx(
+            one["session_titles_per_s"] * one["mflops_per_title"] / 0.5e6, rel=0.02, abs=2e-3
+        )
 
 
 def test_texts_are_distinct_the_same_each_time_and_evenly_of_the_sources(monkeypatch: pytest.MonkeyPatch) -> None:

