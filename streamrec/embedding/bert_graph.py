@@ -20,7 +20,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from streamrec.embedding.graph import Graph, Peaks, Precision
+from streamrec.embedding.graph import Graph, Peaks
+from streamrec.embedding.model_files import Precision
 
 _EPSILON: Final = 1e-12
 #: Channels behind GELU that are multiplied as they are, also in int8: there one or two are a hundred times larger than the rest.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-Precision = Literal["float32", "float16", "int8"]
+from streamrec.embedding.model_files import Precision
+
 Peaks = Mapping[str, NDArray[np.float32]]
 
 _OPSET: Final = 17  # the first with LayerNormalization

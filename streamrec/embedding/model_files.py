@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 from streamrec.errors import ModelError
+
+Precision = Literal["float32", "float16", "int8"]
 
 
 def source_digest(version: str, *paths: Path) -> str:

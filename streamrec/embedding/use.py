@@ -9,8 +9,7 @@ from typing import Final
 import numpy as np
 
 from streamrec.embedding import use_tokenizer
-from streamrec.embedding.graph import Precision
-from streamrec.embedding.model_files import source_digest, write
+from streamrec.embedding.model_files import Precision, source_digest, write
 from streamrec.embedding.onnx_encoder import EncoderFiles
 from streamrec.errors import ModelError
 
@@ -47,6 +46,7 @@ def files(cache_dir: Path, precision: Precision, max_tokens: int) -> EncoderFile
         split_unknown=True,
         identity=f"{source}-{precision}",
         cpu_batch_tokens=2048,
+        cpu_only=precision == "int8",
     )
 
 

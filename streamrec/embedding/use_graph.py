@@ -23,7 +23,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, external_data_helper
 
-from streamrec.embedding.graph import Graph, Peaks, Precision
+from streamrec.embedding.graph import Graph, Peaks
+from streamrec.embedding.model_files import Precision
 
 DIM: Final = 512
 

@@ -17,7 +17,7 @@ from streamrec.bench.catalogue.titles import default_folder
 from streamrec.bench.embed.peers import Encode, PlainWay, numpy_package
 from streamrec.bench.embed.texts import draw, mixed
 from streamrec.config import ModelSettings, Settings
-from streamrec.embedding import SentenceEncoder, load_encoder, registry
+from streamrec.embedding import SentenceEncoder, load_encoder, minilm
 from streamrec.embedding.runtime import cores
 from streamrec.errors import ModelError
 
@@ -113,7 +113,7 @@ def _subjects(model: ModelSettings, texts: Sequence[str], threads: int) -> tuple
             plain, best = numpy_package(threads, texts[:_TRIAL])
             notes.append(f"the numpy package ran with {best} of {threads} threads, at which it was quickest")
         else:
-            plain = PlainWay(*registry.minilm_paths(), model.max_tokens)
+            plain = PlainWay(*minilm.packaged(), model.max_tokens)
         subjects[reference] = _Subject(family, plain, tokens)
         for precision, encoder in ours.items():
             subjects[f"{family}_{precision}"] = _Subject(family, encoder.encode, tokens)

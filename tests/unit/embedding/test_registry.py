@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from streamrec.config import ModelSettings
-from streamrec.embedding import HashingEncoder, load_encoder, registry, runtime
+from streamrec.embedding import HashingEncoder, load_encoder, minilm, runtime
 from streamrec.embedding.runtime import open_session
 from streamrec.errors import ConfigError, ModelError
 from tests.encoders import MULTILINGUAL, cosines, encoder, model_cache
@@ -33,11 +33,11 @@ def test_onnx_needs_both_paths(tmp_path: Path) -> None:
 
 def test_any_onnx_encoder_is_a_matter_of_settings() -> None:
     """MiniLM as its package exports it, by two paths, gives the vectors of the graph that is written here."""
-    minilm = encoder("minilm-int8")
-    graph, tokenizer = registry.minilm_paths()
+    ours = encoder("minilm-int8")
+    graph, tokenizer = minilm.packaged()
     by_path = load_encoder(ModelSettings(name="onnx", onnx_path=graph, tokenizer_path=tokenizer, provider="cpu"))
-    assert by_path.digest != minilm.digest
-    assert cosines(by_path.encode(MULTILINGUAL), minilm.encode(MULTILINGUAL)).min() >= 0.9999
+    assert by_path.digest != ours.digest
+    assert cosines(by_path.encode(MULTILINGUAL), ours.encode(MULTILINGUAL)).min() >= 0.9999
 
 
 def test_auto_without_a_usable_gpu_says_why_once_and_runs_on_the_cpu(

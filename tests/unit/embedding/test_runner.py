@@ -53,10 +53,10 @@ class FakeSession:
         return [ids[:, :1].astype(np.float32)]
 
     def io_binding(self) -> Any:
-        raise NotImplementedError
+        raise AssertionError("nothing is bound here")
 
     def run_with_iobinding(self, iobinding: Any) -> None:
-        raise NotImplementedError
+        raise AssertionError("nothing is bound here")
 
 
 def runner(gpu: FakeSession, cpu: FakeSession | None = None) -> Runner:
