@@ -54,6 +54,8 @@ class EncoderFiles:
     identity: str = ""
     #: Places per micro-batch on the CPU at which this graph is quickest; no part of the digest.
     cpu_batch_tokens: int = _CPU_BATCH_TOKENS
+    #: Its operators exist for processors only; on a GPU each of them would be a way to the CPU and back. No part of the digest.
+    cpu_only: bool = False
 
 
 class SentenceEncoder:
@@ -79,9 +81,14 @@ class SentenceEncoder:
     ) -> None:
         self.name = files.name
         self._files = files
+        if files.cpu_only and provider == "cuda":
+            msg = f"{files.graph.name} runs on processors only; set model.precision to float16 for a GPU, or model.provider to auto"
+            raise ModelError(msg)
         self._tokenize = TextTokenizer(files.tokenizer, max_tokens=files.max_tokens, split_unknown=files.split_unknown)
         self._run = Runner(
-            opener or (lambda where: open_session(files.graph, provider=where, threads=threads)), provider, bind=bind
+            opener or (lambda where: open_session(files.graph, provider=where, threads=threads)),
+            "cpu" if files.cpu_only else provider,
+            bind=bind,
         )
         self._wanted_tokens = batch_tokens
         self._lanes = min(threads or cores(), _LANES)

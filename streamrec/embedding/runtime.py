@@ -35,12 +35,13 @@ def open_session(path: Path, *, provider: Literal["auto", "cpu", "cuda"] = "auto
     ``auto`` takes CUDA when a device, its driver and its libraries are there, else the CPU with one log line that says why.
     Raises ModelError when the file is no graph, or when ``cuda`` is demanded and cannot be had.
     """
-    providers = ["CPUExecutionProvider"]
+    providers: list[str | tuple[str, dict[str, str]]] = ["CPUExecutionProvider"]
     if provider != "cpu":
         problem = cuda_problem(path)
         if problem is None:
             _preload()
-            providers.insert(0, "CUDAExecutionProvider")
+            # Shapes change from batch to batch: memory that grows by doubling would soon hold twice what is needed.
+            providers.insert(0, ("CUDAExecutionProvider", {"arena_extend_strategy": "kSameAsRequested"}))
         elif provider == "cuda":
             msg = f"model.provider is cuda, but {problem}; install what is missing or set model.provider to auto"
             raise ModelError(msg)

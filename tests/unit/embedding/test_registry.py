@@ -40,6 +40,12 @@ def test_any_onnx_encoder_is_a_matter_of_settings() -> None:
     assert cosines(by_path.encode(MULTILINGUAL), ours.encode(MULTILINGUAL)).min() >= 0.9999
 
 
+def test_int8_is_for_processors_and_says_what_a_gpu_takes() -> None:
+    settings = ModelSettings(name="minilm-int8", precision="int8", provider="cuda", cache_dir=model_cache())
+    with pytest.raises(ModelError, match="float16 for a GPU"):
+        load_encoder(settings)
+
+
 def test_auto_without_a_usable_gpu_says_why_once_and_runs_on_the_cpu(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
