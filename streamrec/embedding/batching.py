@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 #: The share of padding beyond which a micro-batch is closed, once it holds enough work for a call of its own.
 _MAX_WASTE: Final = 0.1
-_ENOUGH_PLACES: Final = 512
+_ENOUGH: Final = 0.25  # of the budget
 
 
 class Batch(NamedTuple):
@@ -54,7 +54,7 @@ def batches(tokens: Sequence[Sequence[int]], budget: int, *, first: int = 0, tig
     lengths = np.fromiter(map(len, tokens), dtype=np.int64, count=len(tokens))
     flat = np.fromiter(chain.from_iterable(tokens), dtype=np.int64, count=int(lengths.sum()))
     starts = np.cumsum(lengths) - lengths
-    for group in micro_batches(lengths.tolist(), budget, enough=_ENOUGH_PLACES if tight else 0):
+    for group in micro_batches(lengths.tolist(), budget, enough=int(_ENOUGH * budget) if tight else 0):
         places = np.array(group, dtype=np.int64)
         steps = np.arange(max(int(lengths[places].max()), 1))
         real = steps < lengths[places, None]

@@ -24,8 +24,8 @@ from streamrec.embedding.graph import Graph, Peaks
 from streamrec.embedding.model_files import Precision
 
 _EPSILON: Final = 1e-12
-#: Channels behind GELU that are multiplied as they are, also in int8: there one or two are a hundred times larger than the rest.
-_LOUD: Final = 16
+#: Channels behind GELU that are multiplied as they are, also in int8: there some are up to a hundred times larger than the rest.
+_LOUD: Final = 48
 
 Array = NDArray[Any]
 

@@ -18,8 +18,6 @@ Peaks = Mapping[str, NDArray[np.float32]]
 _OPSET: Final = 17  # the first with LayerNormalization
 _IR_VERSION: Final = 9
 _CONTRIB: Final = "com.microsoft"
-#: What a number may grow beyond the largest one that the calibration saw before it is cut off.
-_HEADROOM: Final = 1.25
 _ZERO: Final = 128  # of a quantised value: unsigned bytes times signed ones is what processors multiply fastest
 
 
@@ -107,7 +105,7 @@ class Graph:
         self.sites[name] = value
         if self.peaks is None:
             return Taken(value)
-        peaks = np.maximum(self.peaks[name] * np.float32(_HEADROOM), np.float32(1e-6))
+        peaks = np.maximum(self.peaks[name], np.float32(1e-6))
         exact = np.sort(np.argsort(-peaks, kind="stable")[:loud])
         peaks[exact] = np.float32(1e-6)
         scales = _channel_scales(peaks, matrices)

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from streamrec.embedding.calibration_texts import variant
 from streamrec.embedding.model_files import Precision, source_digest, write
 from streamrec.embedding.onnx_encoder import EncoderFiles
 from streamrec.errors import ModelError
@@ -40,7 +41,7 @@ def files(exported: Path, tokenizer: Path, cache_dir: Path, precision: Precision
     Raises ModelError when the exported graph is another one than expected, or the cache cannot be written.
     """
     source = source_digest(BUILDER_VERSION, exported, tokenizer)
-    graph = cache_dir.expanduser() / "models" / f"{NAME}-{precision}-{source}.onnx"
+    graph = cache_dir.expanduser() / "models" / f"{NAME}-{variant(precision)}-{source}.onnx"
     if not graph.exists():
         from streamrec.embedding import bert_graph, calibration, minilm_weights  # noqa: PLC0415 - 0.1 s that only the first use needs
 
@@ -55,7 +56,8 @@ def files(exported: Path, tokenizer: Path, cache_dir: Path, precision: Precision
         tokenizer,
         pooling="none",
         max_tokens=max_tokens,
-        identity=f"{source}-{precision}",
+        identity=f"{source}-{variant(precision)}",
+        cpu_batch_tokens=256,
         cpu_only=precision == "int8",
     )
 

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from streamrec.embedding import use_tokenizer
+from streamrec.embedding.calibration_texts import variant
 from streamrec.embedding.model_files import Precision, source_digest, write
 from streamrec.embedding.onnx_encoder import EncoderFiles
 from streamrec.errors import ModelError
@@ -30,7 +31,7 @@ def files(cache_dir: Path, precision: Precision, max_tokens: int) -> EncoderFile
     weights, pieces = resources / "weights.npz", resources / "sp.model"
     source = source_digest(BUILDER_VERSION, weights, pieces)
     folder = cache_dir.expanduser() / "models"
-    graph = folder / f"{NAME}-{precision}-{source}.onnx"
+    graph = folder / f"{NAME}-{variant(precision)}-{source}.onnx"
     tokenizer = folder / f"{NAME}-{source}.tokenizer.json"
     if not tokenizer.exists():
         write(tokenizer, use_tokenizer.convert(pieces.read_bytes()).encode())
@@ -44,7 +45,7 @@ def files(cache_dir: Path, precision: Precision, max_tokens: int) -> EncoderFile
         pooling="none",
         max_tokens=max_tokens,
         split_unknown=True,
-        identity=f"{source}-{precision}",
+        identity=f"{source}-{variant(precision)}",
         cpu_batch_tokens=2048,
         cpu_only=precision == "int8",
     )
