@@ -111,7 +111,7 @@ class ModelSettings(Section):
     normalize: bool = True
     provider: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = Field(0, ge=0, description="0: one per core")
-    batch_tokens: int = Field(0, ge=0, description="tokens per micro-batch; 0: 1024 on the CPU, 16384 on a GPU")
+    batch_tokens: int = Field(0, ge=0, description="tokens per micro-batch; 0: what suits the model on a CPU, 16384 on a GPU")
 
 
 class IndexSettings(Section):

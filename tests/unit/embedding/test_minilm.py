@@ -20,6 +20,11 @@ def test_int8_is_near_float32_on_texts_it_was_not_calibrated_with() -> None:
     assert cosine.mean() >= 0.99
 
 
+def test_float16_for_gpus_is_the_same_encoder() -> None:
+    cosine = cosines(encoder("minilm-int8", "float16").encode(MULTILINGUAL), encoder("minilm-int8").encode(MULTILINGUAL))
+    assert cosine.min() >= 0.999
+
+
 def test_int8_multiplies_bytes_and_the_file_is_smaller() -> None:
     paths = minilm.packaged()
     full, small = (minilm.files(*paths, model_cache(), precision, 128) for precision in ("float32", "int8"))

@@ -96,6 +96,12 @@ def test_the_second_use_reads_what_the_first_one_built(tmp_path: Path, monkeypat
     assert use.files(tmp_path, "float32", 128) == first
 
 
+def test_int8_is_near_float32_on_texts_it_was_not_calibrated_with() -> None:
+    cosine = cosines(encoder(use.NAME, "int8").encode(MULTILINGUAL), encoder(use.NAME).encode(MULTILINGUAL))
+    assert cosine.min() >= 0.98
+    assert cosine.mean() >= 0.99
+
+
 def test_a_new_builder_or_precision_is_a_new_file() -> None:
     variants = [use.files(model_cache(), precision, 128) for precision in ("float32", "float16", "int8")]
     assert len({files.graph.name for files in variants}) == len({files.identity for files in variants}) == 3
