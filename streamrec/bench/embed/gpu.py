@@ -34,6 +34,8 @@ H200_TFLOPS: Final = 989.5
 _MODELS: Final = ("use-multilingual-v3", "minilm-int8")
 _MATRICES: Final = frozenset({"MatMul", "Gemm", "FusedGemm", "FusedMatMul", "MatMulIntegerToFloat"})
 _SAMPLE_MS: Final = 100
+#: Micro-batches, evenly of all lengths, whose operations are counted.
+_SAMPLED: Final = 12
 
 
 def run_gpu(
@@ -94,14 +96,16 @@ def _measure(encoder: SentenceEncoder, texts: list[str], peak_tflops: float) -> 
         for _ in lanes.map(encoder.compute, batches):
             pass
     session_s = time.perf_counter() - started
-    sample = batches[:: max(len(batches) // 4, 1)]
-    flops = _flops(encoder.graph, encoder.inputs, sample) / sum(len(batch.places) for batch in sample)
+    places = sum(batch.mask.size for batch in batches)
+    sample = batches[:: max(len(batches) // _SAMPLED, 1)]
+    per_place = _flops(encoder.graph, encoder.inputs, sample) / sum(batch.mask.size for batch in sample)
+    flops = per_place * places / len(texts)
     return {
         "titles_per_s": round(len(texts) / end_to_end_s, 1),
         "session_titles_per_s": round(len(texts) / session_s, 1),
         "session_share": round(session_s / end_to_end_s, 3),
         "tokens_per_title": round(sum(int(batch.mask.sum()) for batch in batches) / len(texts), 1),
-        "padding": round(1 - sum(int(batch.mask.sum()) for batch in batches) / sum(batch.mask.size for batch in batches), 3),
+        "padding": round(1 - sum(int(batch.mask.sum()) for batch in batches) / places, 3),
         "mflops_per_title": round(flops / 1e6, 1),
         "share_of_peak": round(len(texts) / session_s * flops / (peak_tflops * 1e12), 3),
         "gpu_busy": round(fmean(busy) / 100, 3) if busy else None,
