@@ -99,7 +99,9 @@ class ModelSettings(Section):
 
     name: str = Field("use-multilingual-v3", description="a registered encoder, or `onnx` with the paths below")
     cache_dir: Path = Field(default_factory=lambda: Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "streamrec")
-    precision: Literal["float32", "float16"] = "float32"
+    precision: Literal["float32", "float16", "int8"] = Field(
+        "float32", description="of the built-in encoders' matrices; float16 is for GPUs, int8 for processors that multiply bytes"
+    )
     onnx_path: Path | None = None
     tokenizer_path: Path | None = Field(None, description="a tokenizer.json")
     pooling: Literal["mean", "cls", "last", "none"] = Field("mean", description="none: the graph pools by itself")
@@ -109,7 +111,7 @@ class ModelSettings(Section):
     normalize: bool = True
     provider: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = Field(0, ge=0, description="0: one per core")
-    batch_tokens: int = Field(0, ge=0, description="tokens per micro-batch; 0: 1024 on the CPU, 16384 on a GPU")
+    batch_tokens: int = Field(0, ge=0, description="tokens per micro-batch; 0: what suits the model on a CPU, 16384 on a GPU")
 
 
 class IndexSettings(Section):

