@@ -29,6 +29,7 @@ _VERBS: Final = {
     "forget": "forget:forget",
     "rebuild": "rebuild:rebuild",
     "experiment": "experiment:experiment",
+    "model": "model:model",
     "doctor": "doctor:doctor",
     "replay": "run:replay",
     "evaluate": "evaluate:evaluate",

