@@ -34,6 +34,7 @@ _VERBS: Final = {
     "replay": "run:replay",
     "evaluate": "evaluate:evaluate",
     "relevance": "relevance:relevance",
+    "same-goods": "same_goods:same_goods",
     "bench": "bench:bench",
     "chaos": "chaos:chaos",
     "config": "reference:config",
