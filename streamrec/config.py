@@ -127,7 +127,7 @@ class ModelSettings(Section):
         """
         if name == self.name:
             return self
-        own = {"onnx_path", "tokenizer_path", "pooling", "query_prefix", "item_prefix", "max_tokens", "dim", "normalize", "precision"}
+        own = {"onnx_path", "tokenizer_path", "pooling", "query_prefix", "item_prefix", "max_tokens", "dim", "normalize"}
         return type(self).model_validate({**{key: getattr(self, key) for key in type(self).model_fields if key not in own}, "name": name})
 
 

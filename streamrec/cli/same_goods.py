@@ -26,7 +26,7 @@ from streamrec.cli.parts import Parts, pass_parts
     help="Only this model; may be repeated. Default: the configured one, use-multilingual-v3, minilm-int8 and multilingual-e5-small.",
 )
 @click.option(
-    "--items", type=click.IntRange(0), default=4000, show_default=True, help="Items among which is searched, drawn evenly; 0: all."
+    "--items", type=click.IntRange(0), default=2000, show_default=True, help="Items among which is searched, drawn evenly; 0: all."
 )
 @click.option("--questions", type=click.IntRange(0), default=200, show_default=True, help="Questions of each task, drawn evenly; 0: all.")
 @click.option("--seed", type=int, default=7, show_default=True, help="Of what is drawn and of the confidence intervals.")

@@ -38,7 +38,7 @@ class Options:
     #: Names of models; empty: the configured one and ``MODELS``.
     models: tuple[str, ...] = ()
     #: Items among which each question is asked, the answers and drawn ones; 0: the whole catalogue.
-    items: int = 4000
+    items: int = 2000
     #: Questions of each task, drawn evenly; 0: all.
     questions: int = 200
     seed: int = 7
@@ -69,7 +69,7 @@ def run(options: Options, settings: Settings | None = None, progress: Progress =
         texts = _Texts(encoder, progress)
         for task in tasks:
             for label, written in _written(task):
-                asked = texts.vectors([question.text for question in task.questions])
+                asked = texts.vectors(_asked(task, written))
                 scores = asked @ texts.vectors(written).T
                 _store(result, task, label, name, scores, options.seed)
         result["models"][name] = {"dim": encoder.dim, "texts": texts.count, "seconds": round(texts.seconds, 3)}
@@ -95,6 +95,10 @@ def _written(task: Task) -> Iterator[tuple[str, list[str]]]:
     yield "title", bare
     if task.described:
         yield "item_text", [item_text(item) for item in task.items]
+
+
+def _asked(task: Task, written: Sequence[str]) -> list[str]:
+    return [written[question.itself] if question.itself >= 0 else question.text for question in task.questions]
 
 
 class _Texts:
@@ -128,7 +132,7 @@ def _keywords(result: dict[str, Any], tasks: Sequence[Task], seed: int, progress
     for task in tasks:
         for label, written in _written(task):
             model = lexical.Bm25(written)
-            scores = np.stack([model.scores(question.text) for question in task.questions])
+            scores = np.stack([model.scores(text) for text in _asked(task, written)])
             scores[scores <= 0] = -np.inf
             _store(result, task, label, KEYWORDS, scores, seed)
             progress(f"{KEYWORDS}: tasks", 1, 0)

@@ -33,7 +33,10 @@ _MOST_ALIKE: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A text, and the places of the items that are the same goods; ``itself`` is its own place, which is no answer."""
+    """A text, and the places of the items that are the same goods.
+
+    ``itself`` is the place of an item that asks by its own text, whichever that is, and that is no answer; -1 where none does.
+    """
 
     text: str
     answers: frozenset[int]
