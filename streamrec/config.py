@@ -114,9 +114,12 @@ class ModelSettings(Section):
     threads: int = Field(0, ge=0, description="0: one per core")
     batch_tokens: int = Field(0, ge=0, description="tokens per micro-batch; 0: 1024 on the CPU, 16384 on a GPU")
     own: dict[str, dict[str, Any]] = Field(
-        default_factory=dict, description="declarations of models by name, over those of the package; fields as in its catalogue.toml"
+        default_factory=dict,
+        description="declarations of models by name, over those of the package; fields as in its catalogue.toml",
     )
-    hub_url: str = Field("https://huggingface.co", description="where `streamrec model build` fetches from; a mirror's address works, too")
+    hub_url: str = Field(
+        "https://huggingface.co", description="where `streamrec model build` fetches from; a mirror's address works, too"
+    )
     hub_hosts: tuple[str, ...] = Field(("*.huggingface.co", "*.hf.co"), description="hosts that it may be redirected to")
     hub_max_bytes: int = Field(8 * 1024**3, ge=1, description="the largest file that is fetched")
 
@@ -128,7 +131,9 @@ class ModelSettings(Section):
         if name == self.name:
             return self
         own = {"onnx_path", "tokenizer_path", "pooling", "query_prefix", "item_prefix", "max_tokens", "dim", "normalize"}
-        return type(self).model_validate({**{key: getattr(self, key) for key in type(self).model_fields if key not in own}, "name": name})
+        return type(self).model_validate(
+            {**{key: getattr(self, key) for key in type(self).model_fields if key not in own}, "name": name}
+        )
 
 
 class IndexSettings(Section):

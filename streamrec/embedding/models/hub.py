@@ -50,7 +50,9 @@ class Limits:
         home = urlsplit(self.url)
         here = host == home.hostname and (not _loopback(host) or parts.port == home.port)
         if not here and not any(fnmatch(host, pattern) for pattern in self.hosts):
-            msg = f"the hub at {self.url} leads to {host}, which model.hub_hosts does not allow; add it there if it is the hub's own"
+            msg = (
+                f"the hub at {self.url} leads to {host}, which model.hub_hosts does not allow; add it there if it is the hub's own"
+            )
             raise ModelError(msg)
 
 

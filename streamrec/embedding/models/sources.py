@@ -122,7 +122,7 @@ def _fetched(settings: ModelSettings, wanted: Hub) -> tuple[Path, Path, str]:
 def _pinned(settings: ModelSettings, wanted: Hub) -> None:
     if unknown := wanted.unknown():
         msg = (
-            f"{settings.name} is not pinned: give {', '.join(unknown)} in [model.own.\"{settings.name}\".hub] of the settings file "
+            f'{settings.name} is not pinned: give {", ".join(unknown)} in [model.own."{settings.name}".hub] of the settings file '
             f"(STREAMREC_CONFIG), as {wanted.repository} shows them for the commit that you trust"
         )
         raise ModelError(msg)

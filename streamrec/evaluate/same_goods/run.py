@@ -54,7 +54,8 @@ def run(options: Options, settings: Settings | None = None, progress: Progress =
     tasks = list(open_tasks(options.data, options.items, options.questions, options.seed))
     result: dict[str, Any] = {
         "tasks": {
-            task.name: {"description": task.description, "items": len(task.items), "questions": len(task.questions)} for task in tasks
+            task.name: {"description": task.description, "items": len(task.items), "questions": len(task.questions)}
+            for task in tasks
         },
         "recall": {},
         "models": {},

@@ -172,7 +172,9 @@ def _jd(path: Path, draw: _Draw) -> Iterator[Task]:
         groups[frozenset(text for _, _, kind, text in fields.get("entities") or () if kind == "4")].append(place)
     alike = [places for words, places in groups.items() if len(words) > 1 and 1 < len(places) <= _MOST_ALIKE]
     asked = [Question(items[places[0]].title, frozenset(places[1:]), places[0]) for places in draw.some(alike)]
-    yield _task("jd: the same product words", "Chinese titles in which people marked the same words for the product", items, asked, draw)
+    yield _task(
+        "jd: the same product words", "Chinese titles in which people marked the same words for the product", items, asked, draw
+    )
     by_id = {str(fields["id"]): place for place, fields in enumerate(lines)}
     for language, titles in _translated("jd_titles_zh").items():
         asked = [Question(text, frozenset({by_id[number]})) for number, text in titles.items() if number in by_id]
