@@ -25,7 +25,7 @@ from streamrec.cli.parts import Parts, pass_parts
     "--model",
     "encoders",
     multiple=True,
-    help="Only this model; may be repeated. Default: the configured one, use-multilingual-v3, minilm-int8 and multilingual-e5-small.",
+    help="Only this model; may be repeated. Default: the configured one and the three that packages carry.",
 )
 @click.option(
     "--queries", type=click.IntRange(0), default=1000, show_default=True, help="Queries of each data set, drawn evenly; 0: all."

@@ -23,14 +23,12 @@ from streamrec.cli.parts import Parts, pass_parts
     "--model",
     "models",
     multiple=True,
-    help="Only this model; may be repeated. Default: the configured one, use-multilingual-v3, minilm-int8 and multilingual-e5-small.",
+    help="Only this model; may be repeated. Default: the configured one and the three that packages carry.",
 )
 @click.option(
     "--items", type=click.IntRange(0), default=2000, show_default=True, help="Items among which is searched, drawn evenly; 0: all."
 )
-@click.option(
-    "--questions", type=click.IntRange(0), default=200, show_default=True, help="Questions of each task, drawn evenly; 0: all."
-)
+@click.option("--questions", type=click.IntRange(0), default=200, show_default=True, help="Questions of each task; 0: all.")
 @click.option("--seed", type=int, default=7, show_default=True, help="Of what is drawn and of the confidence intervals.")
 @json_option
 @pass_parts

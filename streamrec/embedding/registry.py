@@ -56,5 +56,5 @@ def _open(files: EncoderFiles, settings: ModelSettings) -> Encoder:
     return SentenceEncoder(files, provider=settings.provider, threads=settings.threads, batch_tokens=settings.batch_tokens)
 
 
-def _cut(encoder: Encoder, dim: int, normalize: bool) -> Encoder:  # noqa: FBT001 - a setting
+def _cut(encoder: Encoder, dim: int, normalize: bool) -> Encoder:
     return TruncatedEncoder(encoder, dim, normalize=normalize) if dim else encoder

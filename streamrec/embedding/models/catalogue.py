@@ -48,8 +48,10 @@ def _packaged() -> dict[str, Any]:
 
 
 def _over(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with the fields of ``own`` in their place, tables merged; another source replaces the base's, and another
-    repository its files.
+    """Return ``base`` with the fields of ``own`` in their place, tables merged.
+
+    Another source replaces the base's, and another repository its files.
+
 
     >>> _over({"hub": {"revision": "", "graph": "a"}}, {"hub": {"revision": "1"}})
     {'hub': {'revision': '1', 'graph': 'a'}}

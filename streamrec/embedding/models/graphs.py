@@ -14,8 +14,8 @@ FED: Final = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
 def examine(graph: Path) -> None:
     """Read the names of a graph's inputs, without its weights.
 
-    Raises ModelError when the file is no graph, and when it asks for what no text gives: a decoder that was exported for writing text
-    asks for past keys and values, one of two parts for the other's output, one for pictures for pixels.
+    Raises ModelError when the file is no graph, and when it asks for what no text gives: a decoder that was exported for writing
+    text asks for past keys and values, one of two parts for the other's output, one for pictures for pixels.
     """
     import onnx  # noqa: PLC0415 - 0.1 s that only building needs
 
@@ -29,8 +29,8 @@ def examine(graph: Path) -> None:
     past = [name for name in asked if "past" in name or name in {"use_cache_branch", "cache_position"}]
     if past:
         msg = (
-            f"{graph} is a decoder exported for writing text: it asks for {past[0]} and {len(past) - 1} more of the kind; take one that "
-            "was exported for feature extraction (without past keys and values)"
+            f"{graph} is a decoder exported for writing text: it asks for {past[0]} and {len(past) - 1} more of the kind; take one "
+            "that was exported for feature extraction (without past keys and values)"
         )
         raise ModelError(msg)
     foreign = [name for name in asked if name not in FED]

@@ -1,4 +1,4 @@
-"""Fetches pinned files of a model hub: over https, from hosts that are allowed, resumable, bounded, checked, and renamed when whole."""
+"""Fetches pinned files of a model hub: over https, from allowed hosts, resumable, bounded, checked, and renamed when whole."""
 
 from __future__ import annotations
 
@@ -175,7 +175,8 @@ class _Fetch:
     def _bound(self, size: int) -> None:
         if size > self._limits.max_bytes:
             self._part.unlink(missing_ok=True)
-            msg = f"{self._url} has {size:,} bytes or more, model.hub_max_bytes is {self._limits.max_bytes:,}; raise it if that is right"
+            most = f"model.hub_max_bytes is {self._limits.max_bytes:,}"
+            msg = f"{self._url} has {size:,} bytes or more, {most}; raise it if that is right"
             raise ModelError(msg)
 
 
@@ -185,7 +186,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
 
-    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:  # noqa: PLR0917 - its signature
         """Follow only where it is allowed to."""
         self._limits.allow(newurl)
         return super().redirect_request(req, fp, code, msg, headers, newurl)

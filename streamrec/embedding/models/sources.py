@@ -17,8 +17,9 @@ from streamrec.errors import ConfigError, ModelError
 def files_of(entry: ModelEntry, settings: ModelSettings) -> EncoderFiles:
     """Return graph and tokenizer of the model and how they are used; what a package's weights make is built at first use.
 
-    Nothing is fetched here: a worker that starts must not load gigabytes unasked. Settings that are not at their default come before
-    the entry. Raises ModelError when something is missing, with the command that brings it; ConfigError for paths that are no files.
+    Nothing is fetched here: a worker that starts must not load gigabytes unasked. Settings that are not at their default come
+    before the entry. Raises ModelError when something is missing, with the command that brings it; ConfigError for paths that are
+    no files.
     """
     if entry.package is not None and entry.package.writer == "use":
         return use.files(settings.cache_dir, settings.precision, _said(settings, entry, "max_tokens"))
@@ -131,6 +132,7 @@ def _pinned(settings: ModelSettings, wanted: Hub) -> None:
 def _there(label: str, path: str | Path, settings: ModelSettings) -> Path:
     file = Path(path).expanduser()
     if not file.is_file():
-        msg = f"the {label} of {settings.name} is to be {file}, which is not a file; correct its entry, or model.onnx_path and model.tokenizer_path"
+        advice = "correct its entry, or model.onnx_path and model.tokenizer_path"
+        msg = f"the {label} of {settings.name} is to be {file}, which is not a file; {advice}"
         raise ConfigError(msg)
     return file

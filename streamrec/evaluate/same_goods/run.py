@@ -47,8 +47,8 @@ class Options:
 def run(options: Options, settings: Settings | None = None, progress: Progress = lambda *_: None) -> dict[str, Any]:
     """Return the figures as ``streamrec same-goods --json`` prints them.
 
-    ``texts`` is how many texts a model embedded in how many seconds, with whatever else the machine did. Raises DataError where the data
-    hold nothing to ask about, ModelError where no model is installed.
+    ``texts`` is how many texts a model embedded in how many seconds, with whatever else the machine did. Raises DataError where
+    the data hold nothing to ask about, ModelError where no model is installed.
     """
     settings = settings or Settings.load()
     tasks = list(open_tasks(options.data, options.items, options.questions, options.seed))
@@ -72,7 +72,7 @@ def run(options: Options, settings: Settings | None = None, progress: Progress =
             for label, written in _written(task):
                 asked = texts.vectors(_asked(task, written))
                 scores = asked @ texts.vectors(written).T
-                _store(result, task, label, name, scores, options.seed)
+                _store(result, task, (label, name), scores, options.seed)
         result["models"][name] = {"dim": encoder.dim, "texts": texts.count, "seconds": round(texts.seconds, 3)}
     _keywords(result, tasks, options.seed, progress)
     return result
@@ -135,11 +135,12 @@ def _keywords(result: dict[str, Any], tasks: Sequence[Task], seed: int, progress
             model = lexical.Bm25(written)
             scores = np.stack([model.scores(text) for text in _asked(task, written)])
             scores[scores <= 0] = -np.inf
-            _store(result, task, label, KEYWORDS, scores, seed)
+            _store(result, task, (label, KEYWORDS), scores, seed)
             progress(f"{KEYWORDS}: tasks", 1, 0)
 
 
-def _store(result: dict[str, Any], task: Task, label: str, model: str, scores: _Scores, seed: int) -> None:
+def _store(result: dict[str, Any], task: Task, row: tuple[str, str], scores: _Scores, seed: int) -> None:
+    label, model = row
     values = np.array([_measured(question, row) for question, row in zip(task.questions, scores, strict=True)])
     drawn = bootstrap_means(values, np.arange(len(values)), seed=seed)
     found = result["recall"].setdefault(task.name, {}).setdefault(label, {})
@@ -151,7 +152,7 @@ def _store(result: dict[str, Any], task: Task, label: str, model: str, scores: _
 
 
 def _measured(question: Question, scores: _Scores) -> tuple[float, float]:
-    """Return recall@10, and whether the nearest is an answer; of equal scores the later item counts as nearer, so ties help nobody."""
+    """Return recall@10, and whether the nearest is an answer; of equal scores the later item is nearer, so ties help nobody."""
     order = np.lexsort((-np.arange(len(scores)), -scores))
     places = [place for place in order[: K + 1].tolist() if place != question.itself and np.isfinite(scores[place])][:K]
     hits = sum(place in question.answers for place in places)

@@ -1,10 +1,10 @@
 """Questions whose answers are known: a product's title, and where the same goods stand in the catalogue under another.
 
-Of Icecat's electronics (``products.jsonl.gz``): items of one line, which are of one brand and model and whose titles differ in a colour
-or a length; descriptions by the maker that share less than half of their words with the title and do not name the model; and titles in
-Chinese and German, translated by this project. Of JD's titles (``titles.jsonl.gz``): titles in which people marked the very same two or
-more words for the product, and titles in English, translated by this project. And of both: the names of goods in one language among
-those in the other, from the translations of queries that ``streamrec relevance`` asks.
+Of Icecat's electronics (``products.jsonl.gz``): items of one line, which are of one brand and model and whose titles differ in a
+colour or a length; descriptions by the maker that share less than half of their words with the title and do not name the model;
+and titles in Chinese and German, translated by this project. Of JD's titles (``titles.jsonl.gz``): titles in which people marked
+the very same two or more words for the product, and titles in English, translated by this project. And of both: the names of
+goods in one language among those in the other, from the translations of queries that ``streamrec relevance`` asks.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def test_the_same_vectors_are_the_same(tmp_path: Path) -> None:
     [
         (Remembered(queries=True), "compare query_prefix"),
         (Remembered(items=True), "compare item_prefix"),
-        (Remembered(one=KNOWN.items[3]), "it is the tokenizer, or a language"),
+        (Remembered(one=KNOWN.items[3]), "the tokenizer, or a language"),
         (Remembered(items=True, queries=True), "another pooling"),
         (Remembered(batches=True), "depends on what else is in the batch"),
     ],

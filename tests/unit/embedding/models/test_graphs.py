@@ -36,7 +36,7 @@ def test_a_graph_of_something_else_is_refused_with_what_it_asks_for(tmp_path: Pa
 
 def test_a_last_token_model_needs_a_tokenizer_that_ends_with_its_token(tmp_path: Path) -> None:
     graphs.ends_with(write_tokenizer(tmp_path / "a.json"), "</s>")
-    with pytest.raises(ModelError, match="ends a text with '<unk>' and not with '</s>'.*that of its base"):
+    with pytest.raises(ModelError, match=r"ends a text with '<unk>' and not with '</s>'.*that of its base"):
         graphs.ends_with(write_tokenizer(tmp_path / "b.json", ending=False), "</s>")
     (tmp_path / "c.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ModelError, match=r"not a tokenizer\.json"):

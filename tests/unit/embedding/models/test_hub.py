@@ -71,7 +71,7 @@ class Handler(BaseHTTPRequestHandler):
         with suppress(ConnectionError):  # whoever refuses a huge answer hangs up
             self.wfile.write(body[start : start + stops.pop(0)] if stops else body[start:])
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
         """Say nothing."""
 
 
@@ -174,7 +174,7 @@ def test_a_redirect_is_followed_to_an_allowed_host_and_to_no_other(server: FakeH
 def test_a_redirect_away_from_https_is_never_followed(server: FakeHub, tmp_path: Path, target: str) -> None:
     server.files["a.bin"] = CONTENT
     server.moved["a.bin"] = target
-    with pytest.raises(ModelError, match="which is not https|is not allowed"):
+    with pytest.raises(ModelError, match=r"which is not https|is not allowed"):
         hub.fetch(tmp_path, pinned(a_bin=CONTENT), limits(server, hosts=("*",)))
     assert hub.absent(tmp_path, pinned(a_bin=CONTENT)) == ["a.bin"]
 
@@ -185,7 +185,7 @@ def test_http_is_for_this_machine_alone(tmp_path: Path) -> None:
 
 
 def test_a_refusal_says_what_to_check(server: FakeHub, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="the hub answered 404.*check repository, revision and path"):
+    with pytest.raises(ModelError, match=r"the hub answered 404.*check repository, revision and path"):
         hub.fetch(tmp_path, pinned(a_bin=CONTENT), limits(server))
     server.files["a.bin"], server.status = CONTENT, 503
     with pytest.raises(ModelError, match="the hub answered 503; 0 bytes are kept"):
@@ -250,5 +250,5 @@ def test_build_refuses_a_tokenizer_that_does_not_end_as_declared(server: FakeHub
 
 
 def test_a_hub_s_entry_without_a_checksum_is_no_entry() -> None:
-    with pytest.raises(ConfigError, match="of which hub.sha256 holds no checksum"):
+    with pytest.raises(ConfigError, match=r"of which hub.sha256 holds no checksum"):
         entry_of(ModelSettings.model_validate({"name": "x", "own": {"x": {"hub": {"repository": "a/b", "sha256": {}}}}}))
