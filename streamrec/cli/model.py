@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streamrec.cli.output import emit, json_option, progress, table
+from streamrec.cli.output import emit, json_option, progress, steps_of, table
 from streamrec.cli.parts import Parts, pass_parts
 
 if TYPE_CHECKING:
@@ -120,6 +120,37 @@ def check(parts: Parts, name: str, target: Path | None, as_json: bool) -> None:
         _print(told)
     if not told.get("ok", True):
         raise click.exceptions.Exit(1)
+
+
+@model.command("speed")
+@click.argument("names", nargs=-1)
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="The folder of labelled data that `streamrec relevance` reads; its items' texts are embedded.",
+)
+@click.option("--texts", type=click.IntRange(1), default=1000, show_default=True, help="Texts, drawn evenly.")
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="How often each model embeds all of them.")
+@json_option
+@pass_parts
+def speed(parts: Parts, names: tuple[str, ...], data: Path, texts: int, rounds: int, as_json: bool) -> None:
+    """Measure the models NAMES side by side: texts per second.
+
+    The same texts in turn, so that the ratios stand on a busy machine too. Without NAMES: the three that packages carry.
+    """
+    from streamrec.bench import models
+
+    with progress() as bar:
+        told = models.run(models.titles(data, texts), parts.settings.model, names, rounds=rounds, progress=steps_of(bar))
+    if as_json:
+        emit(told)
+        return
+    rows = [[name, *found.values()] for name, found in told["models"].items()]
+    table(["model", *next(iter(told["models"].values()))], rows, title=f"{told['texts']} texts, {told['precision']}")
+    for name, why in told["missing"].items():
+        click.echo(f"{name} was left out: {why}")
 
 
 def _print(told: dict[str, Any]) -> None:

@@ -68,7 +68,7 @@ def stored(name: str, entry: ModelEntry) -> NDArray[np.float32] | None:
             return None
         content = held.read_bytes()
     try:
-        vectors = np.load(BytesIO(content), allow_pickle=False).astype(np.float32)
+        vectors: NDArray[np.float32] = np.load(BytesIO(content), allow_pickle=False).astype(np.float32)
     except (ValueError, EOFError) as error:
         msg = f"the stored vectors of {name} are no .npy file ({error}); write them: streamrec model check {name} --write FILE"
         raise ModelError(msg) from error

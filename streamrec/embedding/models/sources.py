@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from streamrec.config import ModelSettings
 from streamrec.embedding import use
@@ -95,7 +96,7 @@ def packaged(place: str) -> Path | None:
     return file if file.is_file() else None
 
 
-def _said(settings: ModelSettings, entry: ModelEntry, name: str) -> object:
+def _said(settings: ModelSettings, entry: ModelEntry, name: str) -> Any:
     default = ModelSettings.model_fields[name].default
     value = getattr(settings, name)
     return value if value != default else getattr(entry, name)

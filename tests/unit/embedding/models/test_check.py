@@ -78,7 +78,7 @@ def test_what_differs_tells_where_to_look(subject: Encoder, advice: str, tmp_pat
 
 def test_another_dimension_is_told_and_not_compared(tmp_path: Path) -> None:
     subject = Remembered()
-    subject.dim = 8  # type: ignore[misc]
+    subject.dim = 8
     assert "8 numbers, the stored ones 16" in told(subject, tmp_path)[1]
 
 

