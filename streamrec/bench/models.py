@@ -45,7 +45,7 @@ def run(
     rounds: int = 3,
     progress: Progress = lambda *_: None,
 ) -> dict[str, Any]:
-    """Return for each model texts per second, milliseconds for a text alone, and the rate as a share of the first model's.
+    """Return for each model texts per second, its share of the first model's rate, and milliseconds for a text alone.
 
     Medians over ``rounds``, in each of which every model embeds all texts once, warm. Raises ModelError where no model is installed.
     """

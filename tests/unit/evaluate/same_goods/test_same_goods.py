@@ -26,7 +26,7 @@ def write(path: Path, lines: Iterable[dict[str, Any]]) -> None:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    products = [
+    products: list[dict[str, Any]] = [
         {"id": f"{number}", "name": f"K{number}", "title": f"Acme K{number} cable {number} m", "supplier": "Acme"}
         for number in range(30)
     ]
