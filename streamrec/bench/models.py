@@ -47,7 +47,7 @@ def run(
 ) -> dict[str, Any]:
     """Return for each model texts per second, its share of the first model's rate, and milliseconds for a text alone.
 
-    Medians over ``rounds``, in each of which every model embeds all texts once, warm. Raises ModelError where no model is installed.
+    Medians over ``rounds``, in each of which every model embeds all texts once, warm. Raises ModelError where none is installed.
     """
     encoders: dict[str, Encoder] = {}
     missing: dict[str, str] = {}
