@@ -25,7 +25,7 @@ def files_of(entry: ModelEntry, settings: ModelSettings) -> EncoderFiles:
     if entry.package is not None and entry.package.writer == "use":
         if settings.precision == "int8":
             msg = f"{settings.name} is written in float32 and float16, not in int8; set model.precision to one of these"
-            raise ConfigError(msg)
+            raise ModelError(msg)
         return use.files(settings.cache_dir, settings.precision, _said(settings, entry, "max_tokens"))
     identity = ""
     if entry.package is not None and entry.package.writer:
