@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from streamrec.config import ModelSettings
 from streamrec.embedding.encoder import Encoder
@@ -12,14 +14,17 @@ from streamrec.embedding.models.truncated import TruncatedEncoder
 from streamrec.embedding.onnx_encoder import EncoderFiles, SentenceEncoder
 from streamrec.errors import ConfigError
 
+#: Tests only: nothing chooses them but these names.
+_TOYS: Final[dict[str, Callable[[], Encoder]]] = {"hashing": HashingEncoder}
+
 
 def load_encoder(settings: ModelSettings) -> Encoder:
     """Return the encoder that the settings name; what is written from a package's weights is written to ``cache_dir`` at first use.
 
     Raises ConfigError for an unknown name, a wrong entry or missing paths, ModelError when files are missing or do not load.
     """
-    if settings.name == "hashing":  # unit tests only: nothing chooses it but this name
-        return HashingEncoder()
+    if settings.name in _TOYS:
+        return _TOYS[settings.name]()
     if settings.name == "onnx":
         return _cut(_open(_by_paths(settings), settings), settings.dim, settings.normalize)
     entry = entry_of(settings)
