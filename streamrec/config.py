@@ -112,7 +112,7 @@ class ModelSettings(Section):
     normalize: bool = True
     provider: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = Field(0, ge=0, description="0: one per core")
-    batch_tokens: int = Field(0, ge=0, description="tokens per micro-batch; 0: 1024 on the CPU, 16384 on a GPU")
+    batch_tokens: int = Field(0, ge=0, description="tokens per micro-batch; 0: what suits the model on a CPU, 16384 on a GPU")
     own: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="declarations of models by name, over those of the package; fields as in its catalogue.toml",
@@ -139,7 +139,17 @@ class ModelSettings(Section):
 class IndexSettings(Section):
     """The vector index of each recommender."""
 
-    kind: Literal["hnsw", "exact"] = "hnsw"
+    kind: Literal["auto", "hnsw", "exact"] = Field(
+        "auto", description="a graph (hnsw), exact answers, or whichever suits the number of vectors at the moment"
+    )
+    exact_up_to: int = Field(15_000, ge=0, description="kind auto: up to so many vectors answers are exact on the CPU")
+    exact_up_to_gpu: int = Field(2_000_000, ge=0, description="kind auto: the same where index.provider gives a GPU")
+    exact_storage: Literal["auto", "float32", "float16", "int8"] = Field(
+        "auto", description="what exact search scans: float32 on the CPU and float16 on a GPU (auto); int8 proves itself by float16"
+    )
+    provider: Literal["auto", "cpu", "cuda"] = Field(
+        "cpu", description="where exact search runs; auto: on a GPU where there is one. It has not been measured on one"
+    )
     m: int = Field(16, ge=2)
     ef_construction: int = Field(100, ge=8)
     ef_search: int = Field(64, ge=8)
@@ -192,6 +202,16 @@ class RankingSettings(Section):
     weight_search: float = Field(2.0, ge=0, description="of the cosine with the latest query")
     search_decay: float = Field(0.5, gt=0, le=1, description="how much a query counts of what it did before, per item met since")
     weight_discount: float = Field(0.1, ge=0, description="times the share by which the price is below the list price")
+    weight_price: float = Field(
+        0.0,
+        ge=0,
+        le=4,
+        description="how far an item's price level in its category counts that is the visitor's, by what was met; 0: not",
+    )
+    price_doubt: float = Field(
+        1.0, gt=0, description="a visitor's price level is drawn to the middle by so much: the newest item met weighs 1"
+    )
+    learnt: bool = Field(default=True, description="whether the weights of the parts follow impressions and clicks, see learning")
     threshold_drop: float = Field(
         0.15,
         ge=0,
@@ -313,6 +333,11 @@ class ListSettings(Section):
     placements: tuple[Placement, ...] = Field(
         ("cart",), description="JSON list: where each visitor has a list of its own besides home, as `rec:{user}:<placement>`"
     )
+    cart_age_s: float = Field(
+        60.0,
+        ge=0,
+        description="a cart page's list that is so old is made anew with the visitor's next event though nothing changed",
+    )
     fallback_interval_s: float = Field(2.0, gt=0)
     sweep_interval_s: float = Field(0.05, gt=0, description="how often due repairs and campaigns are looked for")
 
@@ -330,6 +355,29 @@ class AbuseSettings(Section):
     visitor_weight: float = Field(
         5.0, gt=0, description="all meetings of one visitor with an item count together as so many visitors at most"
     )
+
+
+class LearningSettings(Section):
+    """How the weights of the score's parts follow impressions and clicks; `ranking.learnt` = false uses none of it.
+
+    What is learnt is a factor on each part's weight, for each placement. A click tells which part spoke for what was clicked, and
+    which for what was passed over.
+    """
+
+    step: float = Field(0.02, gt=0, le=0.5, description="one click moves the logarithm of a weight by so much at most")
+    every_s: float = Field(3600.0, ge=0, description="a visitor's clicks teach at most once in so long, in event time")
+    drift: float = Field(
+        0.1, gt=0, description="and all visitors together move the logarithm of a weight by so much at most in each drift_s"
+    )
+    drift_s: float = Field(3600.0, gt=0, description="windows follow each other in event time")
+    most: float = Field(3.0, gt=1, le=100, description="a weight stays within 1 / this and this times the configured one")
+    half_life_s: float = Field(90 * 86_400.0, gt=0, description="after so long without clicks half of what was learnt is left")
+    window_s: float = Field(1800.0, gt=0, description="a click belongs to the latest impression of its item that is not older")
+    passed_over: float = Field(
+        0.9, ge=0, le=1, description="what stood a place below the click was looked at with this probability, and so on downwards"
+    )
+    max_shown: int = Field(20_000, ge=1, description="visitors whose latest impressions a recommender keeps for it")
+    max_batch: int = Field(16, ge=1, description="clicks of one batch that teach; each costs as much as ranking a list")
 
 
 class SnapshotSettings(Section):
@@ -370,6 +418,7 @@ class Settings(BaseSettings):
     experiment: ExperimentSettings = ExperimentSettings()
     lists: ListSettings = ListSettings()
     abuse: AbuseSettings = AbuseSettings()
+    learning: LearningSettings = LearningSettings()
     snapshot: SnapshotSettings = SnapshotSettings()
     web: WebSettings = WebSettings()
     max_future_ms: int = Field(300_000, ge=0, description="how far ahead of our clock a message's ts may be")

@@ -39,6 +39,8 @@ class WorkerGauges(Collector):
         live.add_metric([], not self._health.live())
         ready = GaugeMetricFamily("streamrec_ready", "1 while /readyz is green.")
         ready.add_metric([], not self._health.ready())
+        degraded = GaugeMetricFamily("streamrec_degraded", "1 while an encoder runs on the CPU because its GPU failed.")
+        degraded.add_metric([], bool(self._health.degraded()))
         silence = GaugeMetricFamily("streamrec_silence_seconds", "How long kafka or redis has been silent.", labels=["dependency"])
         for one in self._dependencies:
             silence.add_metric([one.name], one.silence_s)
@@ -46,7 +48,7 @@ class WorkerGauges(Collector):
         for role in self._roles:
             for name, number in role.status().items():
                 state.add_metric([role.name, name], number)
-        yield from (live, ready, silence, state)
+        yield from (live, ready, degraded, silence, state)
 
 
 def _lags(pipelines: Sequence[Pipeline]) -> Iterator[Metric]:

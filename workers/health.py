@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from streamrec.troubles import troubles
 from workers.sweeper import Sweeper
 
 if TYPE_CHECKING:
@@ -63,6 +64,10 @@ class Health:
         if self._stopping():
             return [Problem("the worker is stopping", "nothing: it finishes what it holds and ends")]
         return [*self.live(), *self._absences(), *self._beginnings(), *self._lags()]
+
+    def degraded(self) -> list[Problem]:
+        """Return what works in a worse way than it should: lists are fresh, later than they could be. Such a worker is ready."""
+        return [Problem(f"degraded: {what}", "see that the GPU works, then restart the worker") for what in troubles()]
 
     def _pipelines(self) -> list[Pipeline]:
         return [pipeline for role in self._roles for pipeline in role.pipelines]

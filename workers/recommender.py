@@ -16,9 +16,10 @@ from streamrec.lists.hidden_items import RedisHiddenItems
 from streamrec.lists.item_lists import RedisListStore
 from streamrec.lists.matrix import ListMatrix
 from streamrec.lists.packing import pack
+from streamrec.lists.part_weights import Bounds, RedisWeightStore
 from streamrec.lists.pins import RedisPinStore
 from streamrec.lists.redis_visitors import RedisVisitorStore
-from streamrec.recommender import CampaignGuard, Fallbacks, Knowledge, PinBoard, Recovery, Upkeep, Visits
+from streamrec.recommender import CampaignGuard, Fallbacks, Knowledge, Lessons, PinBoard, Recovery, Upkeep, Visits
 from workers.groups import GROUPS, RECOMMENDER
 from workers.parts import Parts, Role
 from workers.saved import Saved
@@ -105,8 +106,18 @@ class Recommender:
         self.adopted: frozenset[Place] = frozenset()
         share = PartitionShare(self.visits_reader, partitions(settings.kafka)[CLICKS])
         observer, clock = parts.observer, parts.clock
+        learning = settings.learning
+        self.lessons = Lessons(self.knowledge, RedisWeightStore(parts.redis, Bounds.of(learning)), learning, clock, observer)
         self.visits = Visits(
-            self.knowledge, self.store, self.matrix, PairsOutbox(parts.producer), settings.profiles, clock, observer
+            self.knowledge,
+            self.store,
+            self.matrix,
+            PairsOutbox(parts.producer),
+            settings.profiles,
+            clock,
+            observer,
+            lessons=self.lessons,
+            cart_age_s=settings.lists.cart_age_s,
         )
         self.upkeep = Upkeep(self.knowledge, self.store, self.matrix, share, clock, observer)
         lists = RedisListStore(parts.redis)
@@ -180,6 +191,7 @@ class Recommender:
             self.upkeep.adopt()
         self.adopted = owned
         self.recovery.tick()
+        self.lessons.tick()
         # Visitors come first: while their events wait, only the smallest step of repair is done; then their lists, then items'.
         waiting = self.visits_reader.busy
         urgent = self.upkeep.tick(0.0 if waiting else UPKEEP_S)

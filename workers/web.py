@@ -39,7 +39,10 @@ def add_pages(app: App, roles: Sequence[Role], health: Health, exposition: Calla
     @app.page("/readyz")
     async def readyz(self: View, _request: Request) -> Response:
         problems = [asdict(one) for one in health.ready()]
-        return self.json({"ready": not problems, "problems": problems}, status=503 if problems else 200)
+        answer = {"ready": not problems, "problems": problems}
+        if degraded := [asdict(one) for one in health.degraded()]:
+            answer["degraded"] = degraded
+        return self.json(answer, status=503 if problems else 200)
 
     @app.page("/metrics")
     async def metrics(self: View, _request: Request) -> Response:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamrec.catalogue.codes import CodeBook
+from streamrec.catalogue.price_levels import PriceLevels
 from streamrec.events import CatalogItem, Payload, Price, Stock
 from streamrec.events.topics import CATALOG
 
@@ -86,6 +87,8 @@ class ItemTable:
         self.categories = CodeBook(max_items)
         self.brands = CodeBook(max_items)
         self.sellers = CodeBook(max_items)
+        #: How dear each item is within its category.
+        self.price_levels = PriceLevels()
         #: Grows with every new row and every change of category, brand, seller or listing: what campaigns match on.
         self.version = 0
         #: Grows with every new row and every change of ``available`` or ``first_seen_ms``: what may be shown, and what is new.
@@ -255,6 +258,7 @@ class ItemTable:
             column[:n] = state.columns[name]
         for book, names in ((self.categories, state.categories), (self.brands, state.brands), (self.sellers, state.sellers)):
             book.restore(names)
+        self.price_levels.restore(self._columns["category"][:n], self._columns["price"][:n])
         self.version, self.shown_version, self.refused = state.version, state.shown_version, state.refused
 
     # -- facts -------------------------------------------------------------------------------------------------------
@@ -314,6 +318,7 @@ class ItemTable:
         self._columns["reduction"][row] = reduction(price, list_price)
         if all(map(_same_price, old, new)):
             return 0
+        self.price_levels.put(row, self._columns["category"].item(row), price)
         self.price_version += 1
         return Change.PRICE
 
@@ -339,6 +344,7 @@ class ItemTable:
         same = new == old and self._titles[row] == item.title
         if new != old:
             columns["category"][row], columns["brand"][row], columns["seller"][row] = new
+            self.price_levels.put(row, new[0], columns["price"].item(row))
             self.version += 1
         self._titles[row] = item.title
         return 0 if same else Change.FACTS

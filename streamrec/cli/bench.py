@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from streamrec.cli.bench_embed import embed
 from streamrec.cli.bench_freshness import freshness
 from streamrec.cli.output import emit, json_option, table
 
@@ -35,7 +36,6 @@ def _flat(values: dict[str, Any], prefix: str = "") -> list[list[Any]]:
     return rows
 
 
-_bench("embed", "Texts embedded per second by the configured encoder.")
 _bench("lists", "Lists and profiles written and read per second; needs nothing running.")
 _bench("rank", "Milliseconds to rank one visitor by batch size, and microseconds of the work around it.")
 
@@ -45,6 +45,7 @@ _bench("rank", "Milliseconds to rank one visitor by batch size, and microseconds
 @click.option("--queries", type=click.IntRange(10), default=500, show_default=True, help="Queries of each measurement.")
 @click.option("--cycles", type=click.IntRange(0), default=10, show_default=True, help="Rounds of changes; 0: none.")
 @click.option("--tier-items", type=click.IntRange(0), default=0, show_default=True, help="Items of the compact index; 0: left out.")
+@click.option("--exact", multiple=True, type=click.IntRange(100), help="Compare exact search with the graph at so many items.")
 @click.option("--peer", "peers", multiple=True, default=("hnswlib", "usearch", "faiss"), help="May be repeated; default: all.")
 @click.option("--no-peers", is_flag=True, help="Measure our index alone.")
 @click.option(
@@ -129,4 +130,5 @@ def rivals(as_json: bool, as_markdown: bool, designs: tuple[str, ...], **choices
         click.echo(note)
 
 
+bench.add_command(embed)
 bench.add_command(freshness)

@@ -34,6 +34,8 @@ def show(result: dict[str, Any]) -> None:
     table(["filter", *columns], [[entry["filter"], *(entry[name] for name in columns)] for entry in result["filters"]])
     if result["tier"]:
         _show_tier(result["tier"])
+    if result["exact"]:
+        _show_exact(result["exact"], result["exact_crossover"])
     for name, engine in engines.items():
         if "ratios" in engine:
             told = ", ".join(f"{measure} {value}" for measure, value in engine["ratios"].items())
@@ -52,6 +54,30 @@ def _states(engine: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _figures(figures: dict[str, Any]) -> list[Any]:
     return [figures.get(name, "-") for name in _COLUMNS.values()]
+
+
+def _show_exact(sizes: list[dict[str, Any]], crossover: dict[str, dict[str, int | None]]) -> None:
+    batches = list(next(iter(crossover.values())))
+    recall = f"recall_at_{sizes[0]['k']}"
+    engines = [(f"{size['items']:,}", name, engine) for size in sizes for name, engine in size["engines"].items()]
+    timed = [(f"{what} of {batch}", batch, key) for batch in batches for what, key in (("p50 ms", "p50_ms"), ("p99 ms", "p99_ms"))]
+    rows = []
+    for items, name, engine in engines:
+        by_batch = engine["batches"]
+        times = [by_batch[batch][key] for _, batch, key in timed]
+        rows.append([items, name, *times, *(by_batch[batch]["queries_per_s"] for batch in batches)])
+    table(
+        ["items", "index", *(heading for heading, _, _ in timed), *(f"queries/s of {batch}" for batch in batches)],
+        rows,
+        title=f"exact search and the graph in turns, asked for {sizes[0]['k']} by so many queries at once",
+    )
+    measures = ("recall_at_10", recall, "bytes_per_item", "memory_mb", "inserts_per_s", "updates_per_s")
+    table(["items", "index", *measures], [[items, name, *(engine[m] for m in measures)] for items, name, engine in engines])
+    for name, ends in crossover.items():
+        told = ", ".join(f"{batch}: {'all sizes' if end is None else f'{end:,}'}" for batch, end in ends.items())
+        click.echo(f"{name} is faster than the graph up to so many items, by queries at once: {told}")
+    for name, why in sizes[0]["missing"].items():
+        click.echo(f"{name}: {why}")
 
 
 def _show_tier(tier: dict[str, Any]) -> None:

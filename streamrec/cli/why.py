@@ -51,5 +51,8 @@ def lines(user_id: str, item_id: str, explanation: dict[str, Any]) -> Iterator[s
         yield f"{item} is not in the list of {user}"
     if explanation.get("variant", "default") not in {"", "default"}:
         yield f"ranked as variant {safe(explanation['variant'], 200)}"
+    if learnt := explanation.get("learnt"):
+        told = ", ".join(f"{safe(part, 32)} × {factor:.3g}" for part, factor in sorted(learnt.items()))
+        yield f"weights of parts as clicks taught them: {told}"
     for reason in explanation.get("reasons", ()):
         yield f"  {safe(reason, 300)}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -11,15 +13,27 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from streamrec.embedding.batching import Batch, batches
 from streamrec.embedding.encoder import unit_rows
-from streamrec.embedding.runtime import open_session
+from streamrec.embedding.runner import Opener, Runner
+from streamrec.embedding.runtime import cores, open_session
 from streamrec.embedding.tokenizer import TextTokenizer
 from streamrec.errors import ModelError
 
 Pooling = Literal["mean", "cls", "last", "none"]
-#: Tokens per micro-batch: what the caches of a core hold, and what keeps a GPU busy.
+#: Places per micro-batch: what the caches of a core hold, and what keeps a GPU busy.
 _CPU_BATCH_TOKENS: Final = 1024
 _GPU_BATCH_TOKENS: Final = 16_384
+#: Micro-batches that are computed at the same time.
+_LANES: Final = 2
+_GPU_LANES: Final = 3
+#: So few texts are encoded on the calling thread: others would cost more than they bring.
+_FEW: Final = 64
+#: Texts per chunk: enough for batches of one length, few enough that the first vectors do not wait for the last text.
+_CHUNK: Final = 4096
+_GPU_CHUNK: Final = 16_384
+#: Micro-batches per lane that wait for it.
+_AHEAD: Final = 3
 
 
 @dataclass(frozen=True)
@@ -38,71 +52,138 @@ class EncoderFiles:
     #: What the digest is made from in place of the files' bytes: for files that are written here, where another version of the
     #: writing library may give other bytes of the same meaning.
     identity: str = ""
+    #: Places per micro-batch on the CPU at which this graph is quickest; no part of the digest.
+    cpu_batch_tokens: int = _CPU_BATCH_TOKENS
+    #: Its operators exist for processors only; on a GPU each of them would be a way to the CPU and back. No part of the digest.
+    cpu_only: bool = False
 
 
 class SentenceEncoder:
     """Encodes texts in micro-batches of similar length, each at most ``batch_tokens`` places large (0: chosen by device).
 
+    Equal texts are encoded once. Texts are tokenised a chunk ahead, on a thread of their own, while the session computes. Two
+    micro-batches are computed at the same time where there are two cores or a GPU: what one does between its matrices, and its
+    way to the device and back, leaves room for the other.
+
     A micro-batch holds at least one text; a text longer than ``max_tokens`` is cut there. Raises ModelError when the graph wants
-    inputs that no sentence encoder has, or gives no vectors.
+    inputs that no sentence encoder has, or gives no vectors. ``opener`` and ``bind`` are the runner's, for tests.
     """
 
     def __init__(
-        self, files: EncoderFiles, *, provider: Literal["auto", "cpu", "cuda"] = "auto", threads: int = 0, batch_tokens: int = 0
+        self,
+        files: EncoderFiles,
+        *,
+        provider: Literal["auto", "cpu", "cuda"] = "auto",
+        threads: int = 0,
+        batch_tokens: int = 0,
+        opener: Opener | None = None,
+        bind: bool | None = None,
     ) -> None:
         self.name = files.name
         self._files = files
-        self._tokenize = TextTokenizer(files.tokenizer, max_tokens=files.max_tokens, split_unknown=files.split_unknown)
-        self._session = open_session(files.graph, provider=provider, threads=threads)
-        self.on_gpu = self._session.get_providers()[0] == "CUDAExecutionProvider"
-        self._batch_tokens = batch_tokens or (_GPU_BATCH_TOKENS if self.on_gpu else _CPU_BATCH_TOKENS)
-        self._inputs = [node.name for node in self._session.get_inputs()]
-        if "input_ids" not in self._inputs or not set(self._inputs) <= set(_FEED_OF):
-            msg = f"{files.graph} wants the inputs {self._inputs}; export it with none but {sorted(_FEED_OF)}"
+        if files.cpu_only and provider == "cuda":
+            msg = f"{files.graph.name} runs on processors only; set model.precision to float16 for a GPU, or model.provider to auto"
             raise ModelError(msg)
-        self._output = self._session.get_outputs()[0].name
+        self._tokenize = TextTokenizer(files.tokenizer, max_tokens=files.max_tokens, split_unknown=files.split_unknown)
+        self._run = Runner(
+            opener or (lambda where: open_session(files.graph, provider=where, threads=threads)),
+            "cpu" if files.cpu_only else provider,
+            bind=bind,
+        )
+        self._wanted_tokens = batch_tokens
+        self._lanes = min(threads or cores(), _LANES)
+        #: Names of the graph's inputs.
+        self.inputs = [node.name for node in self._run.session.get_inputs()]
+        if "input_ids" not in self.inputs or not set(self.inputs) <= set(_FEED_OF):
+            msg = f"{files.graph} wants the inputs {self.inputs}; export it with none but {sorted(_FEED_OF)}"
+            raise ModelError(msg)
         self.digest = _digest(files)
-        self.dim = self._run([[0, 0, 0]]).shape[1]
+        self.dim = self._rows(np.zeros((1, 3), dtype=np.int64), np.ones((1, 3), dtype=np.int64)).shape[1]
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it runs on a GPU now."""
+        return self._run.on_gpu
+
+    @property
+    def trouble(self) -> str:
+        """Why it runs on the CPU though it had a GPU; empty if it is well."""
+        return self._run.trouble
+
+    @property
+    def graph(self) -> Path:
+        """The graph's file."""
+        return self._files.graph
+
+    @property
+    def lanes(self) -> int:
+        """How many micro-batches are computed at the same time now."""
+        return _GPU_LANES if self.on_gpu else self._lanes
+
+    @property
+    def batch_tokens(self) -> int:
+        """Places per micro-batch now: as configured, and no more than the GPU's memory was found to hold."""
+        wanted = self._wanted_tokens or (_GPU_BATCH_TOKENS if self.on_gpu else self._files.cpu_batch_tokens)
+        return min(wanted, self._run.max_places or wanted)
 
     def encode(self, texts: Sequence[str], *, query: bool = False) -> NDArray[np.float32]:
         """Return (n, dim) float32 rows; see ``Encoder.encode``. Rows have norm 1 unless the settings say ``normalize = false``."""
-        vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
+        place_of = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+        vectors = np.zeros((len(place_of), self.dim), dtype=np.float32)
         prefix = self._files.query_prefix if query else self._files.item_prefix
-        tokens = self._tokenize([prefix + text for text in texts] if prefix else texts)
-        for places in micro_batches([len(ids) for ids in tokens], self._batch_tokens):
-            vectors[places] = self._run([tokens[place] for place in places])
-        return unit_rows(vectors) if self._files.normalize else vectors
+        self._fill(vectors, [prefix + text for text in place_of] if prefix else list(place_of))
+        if self._files.normalize:
+            vectors = unit_rows(vectors)
+        return vectors if len(place_of) == len(texts) else vectors[[place_of[text] for text in texts]]
 
-    def _run(self, tokens: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        length = max(map(len, tokens), default=0)
-        ids = np.zeros((len(tokens), length), dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for row, token_ids in enumerate(tokens):
-            ids[row, : len(token_ids)] = token_ids
-            mask[row, : len(token_ids)] = 1
-        feeds: dict[str, NDArray[np.int64]] = {}
-        for name in self._inputs:
-            feeds[name] = _FEED_OF[name](ids, mask)
-        output: NDArray[Any] = self._session.run([self._output], feeds)[0]
-        return pool(output, mask, self._files.pooling)
+    def count_tokens(self, texts: Sequence[str]) -> int:
+        """Return how many tokens the texts have, the special ones included."""
+        return sum(map(len, self._tokenize(texts)))
 
+    def prepare(self, texts: Sequence[str]) -> Iterator[Batch]:
+        """Yield the micro-batches of the texts, as ``encode`` makes them; prefixes are left to the caller."""
+        return self._batches(self._tokenize(texts), 0)
 
-def micro_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Yield groups of positions of similar length, shortest first, each of at most ``budget`` places when padded, or of one text.
+    def compute(self, batch: Batch) -> NDArray[np.float32]:
+        """Return the rows of a micro-batch, (n, dim) float32, not normalised."""
+        return self._rows(batch.ids, batch.mask)
 
-    >>> list(micro_batches([5, 1, 4], 7))
-    [[1], [2], [0]]
-    >>> list(micro_batches([5, 1, 4], 10))
-    [[1, 2], [0]]
-    """
-    group: list[int] = []
-    for position in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if group and (len(group) + 1) * lengths[position] > budget:
-            yield group
-            group = []
-        group.append(position)
-    if group:
-        yield group
+    def _fill(self, vectors: NDArray[np.float32], texts: list[str]) -> None:
+        if len(texts) <= _FEW:
+            for batch in self._batches(self._tokenize(texts), 0):
+                vectors[batch.places] = self.compute(batch)
+            return
+        lanes = self.lanes
+        with ThreadPoolExecutor(1, "tokenise") as ahead, ThreadPoolExecutor(lanes, "encode") as pool:
+            waiting: deque[Future[None]] = deque()
+
+            def compute(batch: Batch) -> None:
+                vectors[batch.places] = self.compute(batch)
+
+            for batch in self._tokenised(texts, ahead):
+                waiting.append(pool.submit(compute, batch))
+                if len(waiting) > _AHEAD * lanes:  # so that no more than these batches' arrays are held
+                    waiting.popleft().result()
+            for one in waiting:
+                one.result()
+
+    def _tokenised(self, texts: list[str], ahead: ThreadPoolExecutor) -> Iterator[Batch]:
+        """Yield micro-batches chunk by chunk; while one is computed, the next is tokenised."""
+        chunk = _GPU_CHUNK if self.on_gpu else _CHUNK
+        starts = range(0, len(texts), chunk)
+        tokens = ahead.submit(self._tokenize, texts[:chunk])
+        for first in starts:
+            ready = tokens.result()
+            if first + chunk < len(texts):
+                tokens = ahead.submit(self._tokenize, texts[first + chunk : first + 2 * chunk])
+            yield from self._batches(ready, first)
+
+    def _batches(self, tokens: list[list[int]], first: int) -> Iterator[Batch]:
+        return batches(tokens, self.batch_tokens, first=first, tight=not self.on_gpu)
+
+    def _rows(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        feeds = {name: _FEED_OF[name](ids, mask) for name in self.inputs}
+        return pool(self._run(feeds), mask, self._files.pooling)
 
 
 def pool(output: NDArray[Any], mask: NDArray[np.int64], pooling: Pooling) -> NDArray[np.float32]:

@@ -35,12 +35,13 @@ def open_session(path: Path, *, provider: Literal["auto", "cpu", "cuda"] = "auto
     ``auto`` takes CUDA when a device, its driver and its libraries are there, else the CPU with one log line that says why.
     Raises ModelError when the file is no graph, or when ``cuda`` is demanded and cannot be had.
     """
-    providers = ["CPUExecutionProvider"]
+    providers: list[str | tuple[str, dict[str, str]]] = ["CPUExecutionProvider"]
     if provider != "cpu":
         problem = cuda_problem(path)
         if problem is None:
             _preload()
-            providers.insert(0, "CUDAExecutionProvider")
+            # Shapes change from batch to batch: memory that grows by doubling would soon hold twice what is needed.
+            providers.insert(0, ("CUDAExecutionProvider", {"arena_extend_strategy": "kSameAsRequested"}))
         elif provider == "cuda":
             msg = f"model.provider is cuda, but {problem}; install what is missing or set model.provider to auto"
             raise ModelError(msg)
@@ -61,7 +62,7 @@ def open_session(path: Path, *, provider: Literal["auto", "cpu", "cuda"] = "auto
 def _options(threads: int) -> Any:
     options = ort.SessionOptions()
     # A number of our own keeps onnxruntime from pinning its threads to cores, which fails noisily in containers.
-    options.intra_op_num_threads = threads or _cores()
+    options.intra_op_num_threads = threads or cores()
     options.inter_op_num_threads = 1
     # Waiting threads sleep: other worker processes need these cores between two batches.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -69,7 +70,8 @@ def _options(threads: int) -> Any:
     return options
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -10,8 +10,9 @@ from streamrec.events import CatalogItem
 
 #: Encoders read the first 128 tokens or so; what lies behind costs tokenizing time and changes nothing.
 MAX_CHARS: Final = 1000
-#: Of all attributes' values together. All of them drown the title: with the default encoder 0.83 of titles translated into Chinese then
-#: find their product among ten, 0.90 with so much of them; a description in other words does in 0.47 and 0.45 (`streamrec same-goods`).
+#: Of all attributes' values together. All of them drown the title: with the default encoder 0.83 of titles translated into Chinese
+#: then find their product among ten, 0.90 with so much of them; a description in other words does in 0.47 and 0.45 of the cases
+#: (`streamrec same-goods`).
 MAX_ATTRIBUTE_CHARS: Final = 100
 #: Attributes that say what an item is rather than who sells it or what it costs today.
 _SILENT_ATTRIBUTES: Final = frozenset({"seller", "sku", "gtin", "ean", "upc", "url"})

@@ -5,20 +5,26 @@ embeddings, three branches of n-gram convolutions over a projection of them, a l
 sentence divided by the root of its length, and a residual feed-forward net.
 
 The graph takes what every sentence encoder takes, ``input_ids`` and ``attention_mask`` of shape (batch, length) int64, and
-drops the padding at once: all tokens of the batch form one (tokens, features) matrix, so padding costs no arithmetic. A convolution
-gathers each token's window; a slot outside the sentence points to a row of zeros behind the last token. The output
-``sentence_embedding`` is (batch, 512) float32 with rows of norm 1.
+drops the padding at once: all tokens of the batch form one (tokens, features) matrix, so padding costs no arithmetic. What depends
+on a token alone, its embedding, projection and norm, is computed once for each different token of the batch; so are its products
+with the matrices of the first convolution, of which a window is then the sum. A second convolution gathers each token's window; a
+slot outside the sentence points to a row of zeros behind the last token. The output ``sentence_embedding`` is (batch, 512) float32
+with rows of norm 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, external_data_helper, helper, numpy_helper
+from onnx import TensorProto, external_data_helper
+
+from streamrec.embedding.graph import Graph, Peaks
+from streamrec.embedding.model_files import Precision
 
 DIM: Final = 512
 
@@ -28,40 +34,24 @@ _CHANNELS: Final = 256
 _BRANCHES: Final = ((2, 0), (3, 1), (5, 2))  # words in a window, how many of them stand left of the token
 _LEFT: Final = 2
 _WIDTH: Final = 5  # the widest window; narrower ones are columns of it
-_OPSET: Final = 17  # the first with LayerNormalization
-_IR_VERSION: Final = 9
 
 Weights = Mapping[str, NDArray[Any]]
 
 
-def build(weights: Weights, *, half: bool = False) -> onnx.ModelProto:
-    """Return the checked model; ``half`` keeps matrices in float16 and multiplies in it.
+def build(weights: Weights, precision: Precision = "float32", peaks: Peaks | None = None) -> tuple[onnx.ModelProto, dict[str, str]]:
+    """Return the checked model, and the value at each site of a matrix; ``int8`` needs the ``peaks`` of these.
 
     The embedding table stays in its quantised form, one byte per number, and is dequantised row by row in the graph: the
     numbers are the package's own at a quarter of the size of float32.
     """
-    graph = _Graph(np.float16 if half else np.float32)
+    graph = Graph(precision, peaks)
     rows, windows, ids = _index(graph)
-    embedded = _embed(graph, weights, ids)
-    features = _convolve(graph, weights, embedded, windows)
+    # CUDA has no Unique: the graph for GPUs computes each token by itself, which costs it less than a way to the CPU and back.
+    tokens, inverse = (ids, "") if precision == "float16" else graph.unique(ids)
+    features = _convolve(graph, weights, _embed(graph, weights, tokens), windows, inverse)
     pooled = _pool(graph, weights, features, rows)
     graph.op("Identity", _feed_forward(graph, weights, pooled), output="sentence_embedding")
-    shape = ["batch", "length"]
-    proto = helper.make_graph(
-        graph.nodes,
-        "universal-sentence-encoder-multilingual-3",
-        [helper.make_tensor_value_info(name, TensorProto.INT64, shape) for name in ("input_ids", "attention_mask")],
-        [helper.make_tensor_value_info("sentence_embedding", TensorProto.FLOAT, ["batch", DIM])],
-        graph.constants,
-    )
-    model = helper.make_model(
-        proto,
-        opset_imports=[helper.make_opsetid("", _OPSET)],
-        ir_version=_IR_VERSION,
-        producer_name="streamrec",
-    )
-    onnx.checker.check_model(model)
-    return model
+    return graph.model("universal-sentence-encoder-multilingual-3", DIM), graph.sites
 
 
 def detach_table(model: onnx.ModelProto, file_name: str) -> bytes:
@@ -76,52 +66,7 @@ def detach_table(model: onnx.ModelProto, file_name: str) -> bytes:
     return content
 
 
-class _Graph:
-    """Collects nodes and constants; ``op`` returns the name of its output."""
-
-    def __init__(self, dtype: type[np.floating[Any]]) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-        self._dtype = dtype
-        self.onnx_dtype = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-
-    def op(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        """Add one node with one output."""
-        name = output or f"{kind.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
-        return name
-
-    def split(self, value: str, parts: int, axis: int) -> list[str]:
-        """Cut a tensor into equal parts."""
-        names = [f"split_{len(self.nodes)}_{i}" for i in range(parts)]
-        sizes = self.ints([_CHANNELS] * parts)
-        self.nodes.append(helper.make_node("Split", [value, sizes], names, axis=axis))
-        return names
-
-    def const(self, value: NDArray[Any], name: str = "") -> str:
-        """Add a constant as it is."""
-        name = name or f"const_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
-        return name
-
-    def ints(self, values: int | list[int]) -> str:
-        """Add a constant of int64."""
-        return self.const(np.array(values, dtype=np.int64))
-
-    def weight(self, value: NDArray[Any]) -> str:
-        """Add a constant in the type that is computed with."""
-        return self.const(np.asarray(value, dtype=self._dtype))
-
-    def to_compute(self, value: str) -> str:
-        """Cast to the type that is computed with."""
-        return self.op("Cast", value, to=self.onnx_dtype)
-
-    def to_float(self, value: str) -> str:
-        """Cast to float32."""
-        return self.op("Cast", value, to=TensorProto.FLOAT)
-
-
-def _index(g: _Graph) -> tuple[str, str, str]:
+def _index(g: Graph) -> tuple[str, str, str]:
     """Return the token row of each place (batch, length), the window rows of each token (tokens, 5), and the ids (tokens,).
 
     Both kinds of rows count real tokens only; a place without a token has the number of tokens, which is the row of zeros.
@@ -146,7 +91,7 @@ def _index(g: _Graph) -> tuple[str, str, str]:
     return rows, windows, ids
 
 
-def _embed(g: _Graph, weights: Weights, ids: str) -> str:
+def _embed(g: Graph, weights: Weights, ids: str) -> str:
     """Return (tokens, 512): rows of the table, dequantised with the scale and offset of their chunk."""
     chunks = [weights[f"q{i + 1}"] for i in range(_CHUNKS)]
     table = np.empty((_CHUNKS * len(chunks[0]), DIM), dtype=np.uint8)
@@ -158,33 +103,75 @@ def _embed(g: _Graph, weights: Weights, ids: str) -> str:
     return g.op("Add", g.op("Mul", levels, scale), offset)
 
 
-def _convolve(g: _Graph, weights: Weights, embedded: str, windows: str) -> str:
-    """Return (tokens, 1280): the embedding beside two residual convolutions for each of the three window widths."""
+def _convolve(g: Graph, weights: Weights, embedded: str, windows: str, inverse: str) -> str:
+    """Return (tokens, 1280): the embedding beside two residual convolutions for each of the three window widths.
+
+    ``embedded`` has a row per token of the batch, or per different one where ``inverse`` (tokens,) says which is whose.
+    """
     orders = [order for order, _ in _BRANCHES]
 
-    def joined(name: str) -> str:
-        return g.weight(np.concatenate([weights[f"{name}{order}"] for order in orders], axis=-1))
+    def joined(name: str) -> NDArray[Any]:
+        return np.concatenate([weights[f"{name}{order}"] for order in orders], axis=-1)
 
-    projected = g.op("Gemm", embedded, joined("proj"), joined("proj_b"))
-    normed = g.op("LayerNormalization", projected, joined("ln_g"), joined("ln_b"), axis=-1, epsilon=float(weights["eps"]))
-    zeros = g.weight(np.zeros((1, _CHANNELS)))
-    outputs = [embedded]
-    for (order, left), branch in zip(_BRANCHES, g.split(normed, len(_BRANCHES), 1), strict=True):
-        first = _LEFT - left
-        near = g.op("Slice", windows, g.ints([first]), g.ints([first + order]), g.ints([1]))
-        value = branch
-        for layer in ("1", "2"):
-            gathered = g.op("Gather", g.op("Concat", value, zeros, axis=0), near)
-            flat = g.op("Reshape", gathered, g.ints([-1, order * _CHANNELS]))
-            product = g.op("Gemm", flat, g.weight(weights[f"w{layer}_{order}"]), g.weight(weights[f"b{layer}_{order}"]))
-            value = g.op("Add", g.op("Relu", product), value)
-        outputs.append(value)
-    features = g.op("Concat", *outputs, axis=1)
-    gain, bias = g.weight(weights["ln_g"]), g.weight(weights["ln_b"])
-    return g.op("LayerNormalization", features, gain, bias, axis=-1, epsilon=float(weights["eps"]))
+    def spread(value: str) -> str:
+        return g.op("Gather", value, inverse) if inverse else value
+
+    projection = joined("proj")
+    taken = g.site("projection", embedded, [projection])
+    projected = g.multiply(taken, projection, joined("proj_b"))
+    normed = g.norm(projected, joined("ln_g"), joined("ln_b"), float(weights["eps"]))
+    branches = g.split(normed, [_CHANNELS] * len(_BRANCHES), 1)
+    slots = _slots(g, windows, inverse)
+    outputs = [spread(embedded)]
+    for (order, left), branch in zip(_BRANCHES, branches, strict=True):
+        near = _columns(g, windows, left, order)
+        first, second = ((weights[f"w{layer}_{order}"], weights[f"b{layer}_{order}"]) for layer in "12")
+        if g.peaks is None and inverse:
+            product = _summed(g, f"first_{order}", branch, _columns(g, slots, left, order), first)
+        else:
+            near_first = _columns(g, slots, left, order) if inverse else near
+            product = _windowed(g, f"first_{order}", branch, near_first, first)
+        value = g.op("Add", g.op("Relu", product), spread(branch))
+        product = _windowed(g, f"second_{order}", value, near, second)
+        outputs.append(g.op("Add", g.op("Relu", product), value))
+    return g.norm(g.op("Concat", *outputs, axis=1), weights["ln_g"], weights["ln_b"], float(weights["eps"]))
 
 
-def _pool(g: _Graph, weights: Weights, features: str, rows: str) -> str:
+def _slots(g: Graph, windows: str, inverse: str) -> str:
+    """Return the window rows among the different tokens; a slot outside the sentence points behind the last of them."""
+    if not inverse:
+        return windows
+    behind = g.op("Add", g.op("ReduceMax", inverse, keepdims=1), g.ints([1]))
+    return g.op("Gather", g.op("Concat", inverse, behind, axis=0), windows)
+
+
+def _columns(g: Graph, windows: str, left: int, order: int) -> str:
+    first = _LEFT - left
+    return g.op("Slice", windows, g.ints([first]), g.ints([first + order]), g.ints([1]))
+
+
+def _summed(g: Graph, site: str, branch: str, near: str, layer: tuple[NDArray[Any], NDArray[Any]]) -> str:
+    """Return (tokens, 256): each place of a window has its own matrix, so each different token is multiplied once with each."""
+    matrix, bias = layer
+    g.sites[site] = branch
+    order = len(matrix) // _CHANNELS
+    side_by_side = matrix.reshape(order, _CHANNELS, _CHANNELS).transpose(1, 0, 2).reshape(_CHANNELS, -1)
+    products = g.op("Reshape", g.op("MatMul", branch, g.weight(side_by_side)), g.ints([-1, _CHANNELS]))
+    products = g.op("Concat", products, g.weight(np.zeros((order, _CHANNELS))), axis=0)
+    places = g.op("Add", g.op("Mul", near, g.ints(order)), g.ints(list(range(order))))
+    return g.op("Add", g.op("ReduceSum", g.op("Gather", products, places), g.ints([1]), keepdims=0), g.weight(bias))
+
+
+def _windowed(g: Graph, site: str, value: str, near: str, layer: tuple[NDArray[Any], NDArray[Any]]) -> str:
+    """Return (tokens, 256): the windows of ``value`` times the matrix."""
+    matrix, bias = layer
+    padded = g.op("Concat", value, g.weight(np.zeros((1, _CHANNELS))), axis=0)
+    taken = g.site(site, padded, [matrix])
+    flat = g.op("Reshape", g.op("Gather", taken.value, near), g.ints([-1, len(matrix)]))
+    return g.multiply(replace(taken, value=flat), matrix, bias)
+
+
+def _pool(g: Graph, weights: Weights, features: str, rows: str) -> str:
     """Return (batch, 512): the sum of the projected features divided by the root of the length.
 
     Summing first and projecting after is the same, the projection being linear, and multiplies one row per sentence.
@@ -199,7 +186,7 @@ def _pool(g: _Graph, weights: Weights, features: str, rows: str) -> str:
     return g.op("Add", g.op("MatMul", mean, g.weight(weights["cnn_W"])), bias)
 
 
-def _feed_forward(g: _Graph, weights: Weights, pooled: str) -> str:
+def _feed_forward(g: Graph, weights: Weights, pooled: str) -> str:
     """Return (batch, 512) float32 rows of norm 1."""
 
     def dense(value: str, name: str) -> str:

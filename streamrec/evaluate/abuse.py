@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
@@ -109,8 +111,9 @@ def measure_fraud(
 
     ``overlap`` is the mean share of a list that stays, ``least`` the smallest; ``pushed`` in how many lists the item stands, before
     and after; ``cold`` the share that stays of the list of somebody of whom nothing is known; ``trend`` the item's place among what
-    is popular in the whole shop, before and after. Places count from 1, 0: it has none. ``calm`` is what the
-    next hundred interactions of the stream itself change. ``tick`` hears how many steps went by.
+    is popular in the whole shop, before and after; places count from 1, 0: it has none; ``weights`` the greatest share by which a
+    weight that is learnt is greater or smaller than before. ``calm`` is what the next hundred interactions of the stream itself
+    change. ``tick`` hears how many steps went by.
     """
     scene = set_the_scene(stream, audience=audience, seed=seed)
     found: dict[str, Any] = {
@@ -119,21 +122,32 @@ def measure_fraud(
         "pushed_met": sum(step.items.count(scene.pushed) for step in scene.before),
         "frauds": {},
     }
-    for name, fraud in (FRAUDS if frauds is None else frauds).items():
-        sides = {"undefended": settings.model_copy(update={"abuse": UNDEFENDED}), "defended": settings}
-        found["frauds"][name] = {side: _played(scene, fraud.steps(scene), texts, chosen, tick) for side, chosen in sides.items()}
-    found["calm"] = _played(scene, scene.calm, texts, settings, tick)
+    chosen = FRAUDS if frauds is None else frauds
+    found["frauds"] = {name: {} for name in chosen}
+    for side, of_side in (("undefended", undefended(settings)), ("defended", settings)):
+        shop = Shop(of_side, texts)
+        for step in scene.before:
+            shop.learn(step)
+            tick(1)
+        before = _lists(scene, shop)
+        with TemporaryDirectory() as folder:
+            shop.save(Path(folder))
+            # What the stream holds next may be facts, and comes last: the shop itself goes on with it.
+            for name, fraud in chosen.items():
+                found["frauds"][name][side] = _played(scene, fraud.steps(scene), shop.branch(Path(folder)), before)
+        if side == "defended":
+            found["calm"] = _played(scene, scene.calm, shop, before)
     return found
 
 
-def _played(
-    scene: Scene, steps: Iterable[Step], texts: StreamTexts | None, settings: Settings, tick: Callable[[int], None]
-) -> dict[str, Any]:
-    shop = Shop(settings, texts)
-    for step in scene.before:
-        shop.learn(step)
-        tick(1)
-    before = _lists(scene, shop)
+def undefended(settings: Settings) -> Settings:
+    """Return the settings as if there were no bounds to what one visitor or a crowd does."""
+    learning = settings.learning.model_copy(update={"drift": 1000.0})
+    return settings.model_copy(update={"abuse": UNDEFENDED, "learning": learning})
+
+
+def _played(scene: Scene, steps: Iterable[Step], shop: Shop, before: _Lists) -> dict[str, Any]:
+    """Let a shop of which ``before`` are the lists go through these steps, and compare."""
     for step in steps:
         shop.learn(step)
     after = _lists(scene, shop)
@@ -144,7 +158,14 @@ def _played(
         "cold": round(cold, 4),
         "pushed": [sum(scene.pushed in listed for listed in moment.lists[:-1]) for moment in (before, after)],
         "trend": [moment.trend for moment in (before, after)],
+        "weights": max((_moved(*both) for both in zip(before.factors, after.factors, strict=True)), default=0.0),
     }
+
+
+def _moved(before: dict[str, float], after: dict[str, float]) -> float:
+    """Return the greatest factor by which a weight is greater or smaller than before, less 1."""
+    ratios = (after[part] / before.get(part, 1.0) for part in after)
+    return round(max((max(ratio, 1 / ratio) for ratio in ratios), default=1.0) - 1.0, 4)
 
 
 @dataclass(frozen=True)
@@ -152,12 +173,15 @@ class _Lists:
     #: Of the others, then of somebody of whom nothing is known.
     lists: list[list[str]]
     trend: int
+    #: Of the weights of parts, by what was learnt: of lists that repeat what the visitor met, and of those that do not.
+    factors: list[dict[str, float]]
 
 
 def _lists(scene: Scene, shop: Shop) -> _Lists:
     shop.settle()
     ours = Streamrec(shop)
+    learnt = [school.factors for school in shop.schools]
     lists = [ours.recommend(visitor, scene.at_ms, _LISTED) for visitor in (*scene.others, _NOBODY)]
     ranker = shop.knowledge.ranker
     popular = ranker.trending(scene.at_ms, len(shop.knowledge.items)).ids(ranker.items)
-    return _Lists(lists, popular.index(scene.pushed) + 1 if scene.pushed in popular else 0)
+    return _Lists(lists, popular.index(scene.pushed) + 1 if scene.pushed in popular else 0, learnt)

@@ -7,6 +7,7 @@ from typing import Final, cast
 
 import msgspec
 
+from streamrec.clock import ManualClock
 from streamrec.config import Settings
 from streamrec.demo.data.port import Record
 from streamrec.evaluate.methods.shop import Shop
@@ -18,6 +19,9 @@ from streamrec.experiments.plan import Plan
 from streamrec.experiments.report import Report, make_report
 from streamrec.experiments.split import Split
 from streamrec.lists.keys import HOME
+from streamrec.lists.part_weights import Bounds, MemoryWeightStore
+from streamrec.observe import Silence
+from streamrec.recommender.lessons import Lesson, Lessons
 
 _TICK: Final = 200
 
@@ -33,19 +37,29 @@ def rehearse(
 ) -> Iterator[tuple[str, Event]]:
     """Yield (visitor, event) of the stream, before each interaction the list that the visitor's variant ranks, as an impression.
 
-    A visitor who did nothing yet has no list, and is shown none. Impressions are learnt like all events. Of each variant that
-    ``losses`` names the events of this part of its visitors are lost: they happen, and are not yielded.
+    A visitor who did nothing yet has no list, and is shown none. Impressions are learnt like all events, and each variant learns
+    its weights from the clicks on its own lists. Of each variant that ``losses`` names the events of this part of its visitors are
+    lost: they happen, and are not yielded.
     """
-    shop, split = Shop(settings, texts), Split.of(settings.experiment)
+    shop, split = Shop(settings, texts, teach=False), Split.of(settings.experiment)
+    clock = ManualClock(0)
+    lessons = Lessons(shop.knowledge, MemoryWeightStore(Bounds.of(settings.learning)), settings.learning, clock, Silence())
     parts = [(losses or {}).get(variant.name, 0.0) for variant in settings.experiment.variants]
     lost = [Split(f"lost in {number}", (part, 1.0 - part)) for number, part in enumerate(parts)]
     for number, step in enumerate(stream.steps):
         if step.session >= 0:
             kept = lost[split.variant(step.visitor)].variant(step.visitor) == 1
+            clock.advance(max(step.at_ms - clock.now_ms(), 0))
+            told: list[Lesson | None] = []
             for event in _of_visitor(shop, step, places, f"shown-{number}"):
+                told.append(lessons.hear(step.visitor, shop.profile(step.visitor), event))
                 if kept:
                     yield step.visitor, event
-        shop.learn(step)
+            shop.learn(step)
+            lessons.teach([lesson for lesson in told if lesson is not None])
+            lessons.tick()
+        else:
+            shop.learn(step)
         if number % _TICK == _TICK - 1:
             tell(_TICK)
 

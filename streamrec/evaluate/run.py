@@ -155,7 +155,7 @@ class _Evaluation:
 
     def _fraud(self) -> None:
         stream, settings = self._stream, self._parts.settings
-        what, total = f"{stream.name}: fraud", 5 * int(len(stream.steps) * 0.8)
+        what, total = f"{stream.name}: fraud", 2 * int(len(stream.steps) * 0.8)
         self._progress(what, 0, total)
         self._result["fraud"][stream.name] = measure_fraud(
             stream, self._texts, settings, seed=self._options.seed, tick=lambda steps: self._progress(what, steps, total)

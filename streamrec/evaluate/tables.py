@@ -26,7 +26,10 @@ COLUMNS: Final = ("method", *_KEYS)
 
 
 #: Of the table of injected fraud.
-FRAUD_COLUMNS: Final = ("fraud", "bounds", "stays of a list", "least", "cold list", "lists with it", "before", "trend", "before")
+FRAUD_COLUMNS: Final = (
+    *("fraud", "bounds", "stays of a list", "least", "cold list"),
+    *("lists with it", "before", "trend", "before", "a weight moved by"),
+)
 
 
 def rows(methods: Mapping[str, Mapping[str, Any]]) -> list[list[Any]]:
@@ -45,6 +48,7 @@ def fraud_rows(found: Mapping[str, Any]) -> list[list[Any]]:
             *(figures[key] for key in ("overlap", "least", "cold")),
             *figures["pushed"][::-1],
             *figures["trend"][::-1],
+            figures.get("weights", "-"),  # of measurements from before weights were learnt
         ]
         for name, side, figures in [*sides, ("none, 100 interactions", "defended", found["calm"])]
     ]

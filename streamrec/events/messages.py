@@ -175,7 +175,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Impressions(msgspec.Struct, frozen=True, kw_only=True):
-    """events.impressions: items that a visitor was shown. Key: user_id."""
+    """events.impressions: items that a visitor was shown, in the order in which they stood. Key: user_id."""
 
     item_ids: Annotated[tuple[Id, ...], Meta(min_length=1, max_length=500)]
     ts: Timestamp

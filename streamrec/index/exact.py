@@ -1,4 +1,4 @@
-"""Exact search by one matrix product: the oracle that other indexes are measured against, and the right choice for small shops."""
+"""Exact search by one matrix product of numpy: the oracle that other indexes are measured against."""
 
 from __future__ import annotations
 
@@ -14,11 +14,16 @@ from streamrec.index.rows import Rows
 
 
 class ExactIndex:
-    """Scores every vector for every query: always right, time and memory grow with labels × dim (float32)."""
+    """Scores every vector for every query: always right, time and memory grow with labels × dim."""
 
-    def __init__(self, dim: int, max_items: int = 2_000_000) -> None:
+    def __init__(self, dim: int, max_items: int = 2_000_000, dtype: type[np.float16] | type[np.float32] = np.float32) -> None:
         self.dim = dim
-        self._rows = Rows(WholeCodec(dim, np.float32), max_items)
+        self._rows = Rows(WholeCodec(dim, dtype), max_items)
+
+    @property
+    def rows(self) -> Rows:
+        """The vectors, to be read only."""
+        return self._rows
 
     def __len__(self) -> int:
         return self._rows.count
@@ -44,9 +49,15 @@ class ExactIndex:
     def upsert(self, labels: ArrayLike, vectors: ArrayLike) -> None:
         """Set the vectors of labels; see the port."""
         rows, values = as_changes(labels, vectors, self.dim, self._rows.max_items)
-        self._rows.reserve(rows)
-        new = ~self._rows.has(rows, values)
-        self._rows.put(rows[new], values[new])
+        self._written(rows, values)
+
+    def _written(self, labels: Labels, vectors: Vectors) -> Labels:
+        """Write the rows of distinct labels and return those that differ from what they had."""
+        stored = self._rows.codec.encode(vectors)
+        self._rows.reserve(labels)
+        new = ~self._rows.has(labels, stored)
+        self._rows.put(labels[new], stored[new])
+        return labels[new]
 
     def remove(self, labels: ArrayLike) -> None:
         """Forget the vectors of labels; see the port."""
@@ -73,7 +84,7 @@ class ExactIndex:
         return self._rows.nearest(as_vectors(queries, self.dim), k, np.flatnonzero(allowed))
 
     def vectors(self, labels: ArrayLike) -> Vectors:
-        """Return the vectors of labels as they were given; see the port."""
+        """Return the vectors of labels in the precision of the rows; see the port."""
         return self._rows.get(as_labels(labels, self._rows.max_items))
 
     def similarity(self, labels: ArrayLike, queries: ArrayLike) -> Vectors:
@@ -85,10 +96,12 @@ class ExactIndex:
         files.write(folder, {"kind": "exact", "dim": self.dim}, self._rows.save())
 
     def restore(self, folder: Path) -> None:
-        """Take what was saved; see the port."""
+        """Take what was saved, in whichever precision; see the port."""
         files.expect_empty(len(self))
         _, arrays = files.read(folder, "exact", self.dim)
         try:
+            if arrays["matrix"].dtype in (np.float16, np.float32):
+                arrays["matrix"] = arrays["matrix"].astype(self._rows.codec.dtype, copy=False)
             rows = Rows.restored(self._rows.codec, self._rows.max_items, arrays)
         except (ValueError, KeyError) as error:
             raise files.torn(folder, error) from error

@@ -47,6 +47,14 @@ def read(folder: Path, kind: str, dim: int) -> tuple[dict[str, Any], Arrays]:
     return about, {name.removesuffix(".npy"): _array(folder / name) for name in about["files"] if name.endswith(".npy")}
 
 
+def kind_of(folder: Path) -> str:
+    """Return which kind of index was written.
+
+    Raises VectorIndexError where the folder holds none.
+    """
+    return str(_about(folder).get("kind"))
+
+
 def expect_empty(vectors: int) -> None:
     """Refuse to restore over what is there.
 

@@ -79,6 +79,11 @@ class HnswIndex:
         return self._rows.holds(label)
 
     @property
+    def rows(self) -> Rows:
+        """The vectors, to be read only."""
+        return self._rows
+
+    @property
     def version(self) -> int:
         """A number that differs whenever an answer may differ; see the port."""
         return self._rows.version

@@ -18,18 +18,20 @@ _CHUNK_ROWS: Final = 1024
 #: Queries whose finds are scored at once: 16 × 150 rows of 320 float32 are 3 MB.
 _CHUNK_QUERIES: Final = 16
 _FIRST_ROWS: Final = 1024
+#: Rows there is room for are a multiple of this, so that a scan may look at them in groups of as many.
+GROUP: Final = 16
 
 
 class Rows:
     """The vectors of labels 0..n as one matrix, with marks for which labels have one and which are blocked.
 
-    It grows by half as much again, up to ``max_items`` rows; what is not used yet takes no memory.
+    It grows by half as much again, up to ``max_items`` rows and what fills the last group; what is not used yet takes no memory.
     """
 
     def __init__(self, codec: Codec, max_items: int) -> None:
         self.max_items = max_items
         self.codec = codec
-        first = min(_FIRST_ROWS, max_items)
+        first = rounded(min(_FIRST_ROWS, max_items))
         self.matrix: Stored = np.zeros((first, codec.width), codec.dtype)
         self.present = np.zeros(first, np.bool_)
         self.blocked = np.zeros(first, np.bool_)
@@ -55,6 +57,7 @@ class Rows:
             self._resize(min(max(needed, have + have // 2), self.max_items))
 
     def _resize(self, size: int) -> None:
+        size = rounded(size)
         self.matrix = grown(self.matrix, size)
         self.present = grown(self.present, size)
         self.blocked = grown(self.blocked, size)
@@ -187,14 +190,21 @@ class Rows:
             scores[start : start + _CHUNK_QUERIES] = (floats @ turned[start : start + _CHUNK_QUERIES, :, None])[:, :, 0]
         return scores
 
-    def nearest(self, turned: Vectors, k: int, labels: NDArray[np.integer[Any]]) -> tuple[Labels, Vectors]:
-        """Return the exact ``k`` best of ``labels`` (ascending) for each turned query, equal scores by label; padded."""
+    def nearest(
+        self, turned: Vectors, k: int, labels: NDArray[np.integer[Any]], factors: Vectors | None = None
+    ) -> tuple[Labels, Vectors]:
+        """Return the exact ``k`` best of ``labels`` (ascending) for each turned query, equal scores by label; padded.
+
+        Scores are multiplied by the labels' ``factors``, (n,) float32.
+        """
         best = empty_answer(len(turned), k)
         step = max(1, _MAX_SCORES // max(1, len(labels)))
         for start in range(0, len(turned), step):
             scores = self._scores(turned[start : start + step], labels)
+            if factors is not None:
+                scores *= factors
             for i, row in enumerate(scores, start):
-                top = _best(row, k)
+                top = best_places(row, k)
                 best[0][i, : len(top)] = labels[top]
                 best[1][i, : len(top)] = row[top]
         return best
@@ -216,6 +226,11 @@ def empty_answer(n_queries: int, k: int) -> tuple[Labels, Vectors]:
     return np.full((n_queries, k), -1, np.int32), np.full((n_queries, k), -np.inf, np.float32)
 
 
+def rounded(rows: int) -> int:
+    """Return as many rows, or the few more that fill the last group."""
+    return -(-rows // GROUP) * GROUP
+
+
 def grown(array: NDArray[Any], size: int, fill: int = 0) -> NDArray[Any]:
     """Return a copy of ``size`` rows, the new ones filled with ``fill``; the same array where it has as many."""
     if size == len(array):
@@ -227,7 +242,7 @@ def grown(array: NDArray[Any], size: int, fill: int = 0) -> NDArray[Any]:
     return larger
 
 
-def _best(scores: Vectors, k: int) -> NDArray[np.intp]:
+def best_places(scores: Vectors, k: int) -> NDArray[np.intp]:
     """Return the positions of the ``k`` greatest scores, greatest first, equal ones by position."""
     if k >= len(scores):
         return np.argsort(-scores, kind="stable")

@@ -1,5 +1,5 @@
 #!lua name=streamrec
--- version: 5
+-- version: 6
 -- What must be atomic, or must be one round trip, runs inside Redis. Loaded by streamrec itself (functions.py).
 -- Lists and answers are JSON; profiles are 8 bytes of revision and a MessagePack map.
 
@@ -400,3 +400,50 @@ end
 redis.register_function{function_name = 'streamrec_progress', callback = progress, flags = {'no-writes'}}
 redis.register_function('streamrec_stamp', stamp)
 redis.register_function('streamrec_identity', identity)
+
+-- ---- learnt weights -------------------------------------------------------------------------------------------------
+
+local WEIGHTS_VERSION = 1
+
+local function weights_of(text)
+  local ok, known = pcall(cjson.decode, text or '')
+  if ok and type(known) == 'table' and known.v == WEIGHTS_VERSION then return known end
+end
+
+local function within(value, low, high) return math.min(math.max(value, low), high) end
+
+local function numbers(by_name)
+  local words = {}
+  for name, number in pairs(by_name) do
+    words[#words + 1] = cjson.encode(name) .. ':' .. string.format('%.17g', number)
+  end
+  return '{' .. table.concat(words, ',') .. '}'
+end
+
+-- KEYS: a placement's weights. ARGV: TTL in s; what the caller knows of them, empty if nothing; drift, drift_ms, most, half_life_ms; the ts of
+-- the moves, 0 if there are none; then part, move, part, move, … As `moved` in part_weights.py. Returns what stands now, empty if nothing.
+local function learn(keys, args)
+  local stored = redis.call('GET', keys[1])
+  local known = weights_of(stored) or weights_of(args[2])
+  local drift, drift_ms, most, half_life_ms, ts = tonumber(args[3]), tonumber(args[4]), tonumber(args[5]), tonumber(args[6]), tonumber(args[7])
+  if ts == 0 and (not known or weights_of(stored)) then return known and stored or '' end
+  local newest = math.max(known and known.ts or ts, ts)
+  local window = math.floor(newest / drift_ms)
+  local logs, since = {}, {}
+  if known then
+    local fade = 2 ^ (-(newest - known.ts) / half_life_ms)
+    local from = window == known.window and known.since or known.logs
+    for part, log in pairs(known.logs) do logs[part] = log * fade end
+    for part, log in pairs(from) do since[part] = log * fade end
+  end
+  for i = 8, #args, 2 do
+    local part, base = args[i], since[args[i]] or 0
+    logs[part] = within(within((logs[part] or 0) + tonumber(args[i + 1]), base - drift, base + drift), -most, most)
+  end
+  local text = '{"v":1,"ts":' .. string.format('%.0f', newest) .. ',"window":' .. string.format('%.0f', window)
+    .. ',"logs":' .. numbers(logs) .. ',"since":' .. numbers(since) .. '}'
+  redis.call('SET', keys[1], text, 'EX', args[1])
+  return text
+end
+
+redis.register_function('streamrec_learn', learn)

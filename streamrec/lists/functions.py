@@ -28,6 +28,7 @@ MARK: Final = "streamrec_mark"
 PROGRESS: Final = "streamrec_progress"
 STAMP: Final = "streamrec_stamp"
 IDENTITY: Final = "streamrec_identity"
+LEARN: Final = "streamrec_learn"
 
 CODE: Final = files("streamrec.lists").joinpath("functions.lua").read_text(encoding="utf-8")
 

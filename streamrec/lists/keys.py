@@ -90,3 +90,12 @@ FORGOTTEN_TTL_S: Final = 90 * 86_400
 def progress(reader: str) -> str:
     """Return the key of a reader's stamps: ``topic:partition`` -> the next offset whose effects are not in Redis."""
     return f"streamrec:progress:{reader}"
+
+
+#: What was learnt of weights that nobody ranks by any more is forgotten; by then it would have faded.
+WEIGHTS_TTL_S: Final = 365 * 86_400
+
+
+def weights(name: str) -> str:
+    """Return the key of what was learnt of the weights of a score's parts; see part_weights.py."""
+    return f"streamrec:weights:{name}"

@@ -15,6 +15,7 @@ COUNTERS: Final[dict[str, str]] = {
     "rewound": "Partitions read again because Redis lost their effects, by group.",
     "store_losses": "Times that Redis may have lost data, by kind: restarted (with some data) or emptied.",
     "lists_pushed": "Lists written to Redis, by reason.",
+    "lessons": "Clicks on lists from which the weights of a score's parts were learnt, by placement.",
     "snapshots": "Snapshots of a recommender's replicas, by outcome: written, failed, restored, refused_<reason>.",
     "embedded": "Items whose vectors were published, by topic.",
 }

@@ -64,3 +64,13 @@ def squashed(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     # Rounded, so that equal candidates tie exactly and their hash decides.
     scores: NDArray[np.float64] = (probabilities / (probabilities.sum(axis=0) + _HALF)).round(9)
     return scores
+
+
+def estimated(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the (p, c) parts of probabilities that ``squashed`` made these of, as far as its rounding tells.
+
+    >>> estimated(squashed(np.array([[0.1], [0.3]]))).round(6).tolist()
+    [[0.1], [0.3]]
+    """
+    parts: NDArray[np.float64] = scores * (_HALF / np.maximum(1.0 - scores.sum(axis=0), 1e-9))
+    return parts

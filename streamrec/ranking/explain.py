@@ -28,6 +28,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     #: Score parts by name, weights included; ``shown`` is what impressions take away; their sum is multiplied by
     #: ``clicked_category``, above 1 where the visitor clicked in the item's category in this session, and by ``campaigns``.
     parts: dict[str, float] = {}
+    #: By what the configured weights of parts are multiplied, because clicks taught it; ``parts`` hold it. Empty where none did.
+    learnt: dict[str, float] = {}
     #: Sentences; for a shown item what put it there, else everything that keeps it out.
     reasons: list[str] = []
     #: As lists of the visitor carry it; empty where nobody was asked for a visitor's.
@@ -57,8 +59,16 @@ def explain(ranker: Ranker, trace: Trace, row: int, size: int) -> Explanation:
         score=round(float(scores.total[position]), 6),
         why=ranker.ranking(trace).why(ranker.items, ranker.campaigns)[slot - 1] if slot else "",
         parts=parts,
+        learnt=_learnt(ranker, trace.wish.placement),
         reasons=reasons,
     )
+
+
+def _learnt(ranker: Ranker, placement: str) -> dict[str, float]:
+    factors = ranker.learnt.get(placement) if ranker.settings.learnt else None
+    if factors is None:
+        return {}
+    return {part.name.lower(): round(float(factor), 4) for part, factor in zip(PARTS, factors, strict=True) if factor != 1.0}
 
 
 def _why_shown(ranker: Ranker, trace: Trace, position: int, slot: int) -> list[str]:

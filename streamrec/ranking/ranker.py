@@ -24,10 +24,11 @@ from streamrec.ranking.estimate import alike, relative, shares, squashed
 from streamrec.ranking.explain import Explanation, explain, explain_unknown
 from streamrec.ranking.item_lists import ItemLists
 from streamrec.ranking.nearest import NearestItems
+from streamrec.ranking.prices import affinity, level
 from streamrec.ranking.queries import QueryVectors
 from streamrec.ranking.reasons import Ranking, Reason
 from streamrec.ranking.scene import Scene, Scenes
-from streamrec.ranking.score import PARTS, Scores, combine, cosines
+from streamrec.ranking.score import ESTIMATED, PARTS, Scores, combine, cosines
 from streamrec.ranking.search import FilteredSearch
 from streamrec.ranking.select import Limits, Selection, keep_places, select
 from streamrec.ranking.taste import Hidden, Taste, hidden_from, taste_of
@@ -37,6 +38,8 @@ _CHUNK: Final = 64
 #: Co-visited candidates per visitor; the strongest are kept.
 _MAX_RELATED: Final = 120
 _NOBODY: Final = np.empty(0, np.int32)
+#: The parts of a score that are no part of the estimate.
+_ADDED: Final = [place for place in range(len(PARTS)) if place not in ESTIMATED]
 
 Vectors = NDArray[np.float32]
 
@@ -101,6 +104,8 @@ class Ranker:
         self.neighbours = neighbours
         self.campaigns = campaigns
         self.settings = settings
+        #: Placement → (len(PARTS),) factors on the weights of the parts, as far as any were learnt; only ever replaced.
+        self.learnt: dict[str, NDArray[np.float64]] = {}
         self._profiles = profiles or ProfileSettings()
         self._queries = QueryVectors(encode_queries, index, max_queries, can_encode)
         self._nearest = NearestItems(index, max_searches)
@@ -111,10 +116,11 @@ class Ranker:
     def with_settings(self, settings: RankingSettings) -> Self:
         """Return a ranker of visitors' lists by other settings over the same state, as a new one would rank.
 
-        What is searched for and encoded is kept once for both. Lists of items and of the whole shop stay those of the first.
+        What is searched for and encoded is kept once for both. Lists of items and of the whole shop stay those of the first. What
+        the first learnt stays its own.
         """
         other = copy(self)
-        other.settings = settings
+        other.settings, other.learnt = settings, {}
         other._scenes = Scenes(self.items, self.index, self.neighbours, settings)  # noqa: SLF001 - of our own class
         return other
 
@@ -146,10 +152,10 @@ class Ranker:
         size: int,
         placement: str = HOME,
         *,
-        ask: int = -1,
+        ask: NDArray[np.int32] = _NOBODY,
         absent: Sequence[NDArray[np.int32]] = (),
     ) -> Iterator[Trace]:
-        """Yield how each visitor's list comes about; ``ask`` is a row that is scored too, whether a candidate or not."""
+        """Yield how each visitor's list comes about; ``ask`` are rows that are scored too, whether candidates or not."""
         scenes: dict[frozenset[str], Scene] = {}
         absent = absent or [_NOBODY] * len(visitors)
         from_all = self.campaigns.effects(now_ms, self.items).excluded
@@ -169,8 +175,13 @@ class Ranker:
         if row < 0:
             return explain_unknown(item_id)
         size = self.settings.list_size if k is None else k
-        trace = next(self.traces([profile], now_ms, size, placement, ask=row))
+        trace = next(self.traces([profile], now_ms, size, placement, ask=np.array([row], np.int32)))
         return explain(self, trace, row, size)
+
+    def wanted(self, profile: Profile, now_ms: int, placement: str) -> tuple[Taste, Hidden]:
+        """Return what a list for the placement would be for, and what would be kept off it; nothing is searched for."""
+        taste = taste_of(profile, self.items, self._profiles, self.settings, placement)
+        return taste, hidden_from(profile, self.items, self.settings, now_ms, placement)
 
     def _wishes(self, profiles: Sequence[Profile], placement: str) -> list[Wish]:
         """Read the profiles and search for all of their interests and queries at once."""
@@ -213,7 +224,7 @@ class Ranker:
     # -- one visitor -------------------------------------------------------------------------------------------------
 
     def _trace(  # noqa: PLR0917 - traces names them
-        self, wish: Wish, scene: Scene, now_ms: int, size: int, ask: int, absent: NDArray[np.int32]
+        self, wish: Wish, scene: Scene, now_ms: int, size: int, ask: NDArray[np.int32], absent: NDArray[np.int32]
     ) -> Trace:
         hidden = hidden_from(wish.profile, self.items, self.settings, now_ms, wish.placement)
         hidden_rows = hidden.rows
@@ -224,7 +235,7 @@ class Ranker:
         if int(shown.sum()) < size:
             rows = np.union1d(rows, scene.more(size + len(rows) + len(hidden_rows)))
         organic = np.ones(len(rows), np.bool_)
-        extra = [pin.row for pin in scene.effects.pins] + ([ask] if ask >= 0 else [])
+        extra = [pin.row for pin in scene.effects.pins] + ask.tolist()
         if extra:
             own, rows = rows, np.union1d(rows, np.array(extra, np.int32))
             organic = marks(rows, own)
@@ -287,6 +298,11 @@ class Ranker:
             parts[1, has] = settings.weight_together * related.strengths[places[has]]
             near_because[has] = related.because[places[has]]
         self._meet_again(parts, wish.taste, following, rows)
+        learnt = self.learnt.get(wish.placement) if settings.learnt else None
+        if learnt is not None:
+            parts *= learnt[:, None]
+        if settings.weight_price and (wanted := level(wish.taste, self.items.price_levels, settings.price_doubt)):
+            parts *= affinity(rows, wanted, self.items.price_levels, settings.weight_price)
         parts = squashed(parts)
         if near.shape[1] > len(interests.medoids):
             parts[2] = settings.weight_search * wish.taste.query_strength * near[:, -1]
@@ -295,6 +311,8 @@ class Ranker:
                 parts[2] *= self._search.masks.get(wish.taste.wanted)[rows]
         parts[4] = settings.weight_new * scene.newness(rows)
         parts[5] = settings.weight_discount * self.items.reduction[rows]
+        if learnt is not None:
+            parts[_ADDED] *= learnt[_ADDED, None]
         clicked = (self.items.category[rows][:, None] == wish.taste.clicked).any(axis=1)
         eased = np.where(clicked, 1 / (1 - settings.threshold_drop), 1.0)
         multiplier = scene.effects.multiplier[rows].astype(np.float64)
@@ -378,7 +396,7 @@ class Ranker:
             elif how == "explore":
                 reasons[place], evidence[place] = Reason.NEW, -1
         scores = trace.scores.total[chosen].astype(np.float32)
-        return Ranking(trace.rows[chosen], scores, reasons, evidence, trace.wish.taste.query)
+        return Ranking(trace.rows[chosen], scores, reasons, evidence, trace.wish.taste.query, trace.rows)
 
     # -- items -------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
@@ -54,6 +54,8 @@ class Ranking:
     evidence: NDArray[np.int32]
     #: The query that SEARCH reasons speak of.
     query: str = ""
+    #: Rows of all candidates of a visitor's list; of other lists nothing.
+    considered: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
 
     def __len__(self) -> int:
         return len(self.rows)

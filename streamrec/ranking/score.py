@@ -12,6 +12,8 @@ from streamrec.ranking.reasons import Reason
 
 #: The parts of a score, in the order of ``Scores.parts``; a tie between reasons is decided by it.
 PARTS: Final = (Reason.CONTENT, Reason.TOGETHER, Reason.SEARCH, Reason.TRENDING, Reason.NEW, Reason.PRICE, Reason.AGAIN)
+#: Those of them that are parts of one probability; the others are added to it.
+ESTIMATED: Final = tuple(PARTS.index(part) for part in (Reason.CONTENT, Reason.TOGETHER, Reason.TRENDING, Reason.AGAIN))
 #: Parts below this speak for nothing: newness never quite reaches 0.
 _NEGLIGIBLE: Final = 1e-6
 

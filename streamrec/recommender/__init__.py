@@ -3,6 +3,7 @@
 from streamrec.recommender.campaign_guard import CampaignGuard
 from streamrec.recommender.fallbacks import Fallbacks
 from streamrec.recommender.knowledge import Changes, Knowledge
+from streamrec.recommender.lessons import Lessons
 from streamrec.recommender.pin_board import PinBoard
 from streamrec.recommender.questions import Question, read_question
 from streamrec.recommender.recovery import Recovery
@@ -16,6 +17,7 @@ __all__ = [
     "Changes",
     "Fallbacks",
     "Knowledge",
+    "Lessons",
     "PinBoard",
     "Question",
     "Recovery",

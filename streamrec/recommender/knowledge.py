@@ -219,13 +219,19 @@ class Knowledge:
         told = self.variants.ranker(user_id).explain(profile, item_id, now_ms, placement=placement)
         return msgspec.structs.replace(told, variant=self.stamp(user_id)[0])
 
-    def rank_placement(self, placement: str, visitors: Mapping[str, Profile], now_ms: int) -> list[RankedList]:
-        """Return each visitor's list for a placement other than home, with its reserve, less what may not be shown now."""
+    def rank_placement(self, placement: str, visitors: Mapping[str, Profile], now_ms: int) -> list[tuple[RankedList, Rows]]:
+        """Return each visitor's list for a placement other than home, with its reserve, less what may not be shown now.
+
+        Beside each the rows of all its candidates.
+        """
         hidden = self.hidden(now_ms)
         users = list(visitors)
         rankings = self.variants.rank(users, list(visitors.values()), now_ms, self.ranked_size, placement=placement)
         stamps = map(self.stamp, users)
-        return [self.publish(ranking, now_ms, hidden, stamp=stamp) for ranking, stamp in zip(rankings, stamps, strict=True)]
+        return [
+            (self.publish(ranking, now_ms, hidden, stamp=stamp), ranking.considered)
+            for ranking, stamp in zip(rankings, stamps, strict=True)
+        ]
 
     def explored(self, item_ids: Sequence[str], now_ms: int) -> list[str]:
         """Return which of the items are new and were not shown often enough yet: their impressions are counted."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 from streamrec.candidates import Crowds, activities, visitor_hash
 from streamrec.events import Event, Impressions, ItemActivity
 from streamrec.profiles import Profile
@@ -14,6 +16,10 @@ class Witness:
     def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge = knowledge
         self._crowds = Crowds(knowledge.abuse.max_alike, knowledge.abuse.alike_window_s)
+
+    def go_on_from(self, other: Witness) -> None:
+        """Know which crowds another one met."""
+        self._crowds = deepcopy(other._crowds)
 
     def tell(self, user_id: str, profile: Profile, event: Event) -> list[tuple[str, ItemActivity]]:
         """Return (item id, activity) messages for an event that the profile already holds."""

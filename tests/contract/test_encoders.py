@@ -13,13 +13,8 @@ from streamrec.embedding import Encoder
 from tests.encoders import MULTILINGUAL, SAME_MEANING, UNRELATED, cosines, encoder, model_cache
 
 TEXTS = [*MULTILINGUAL, "", " ", "a", "word " * 50]
-MODELS = [
-    ("use-multilingual-v3", "float32"),
-    ("use-multilingual-v3", "float16"),
-    ("minilm-int8", "float32"),
-    ("multilingual-e5-small", "float32"),
-    ("multilingual-e5-small", "int8"),
-]
+MODELS = [(name, precision) for name in ("use-multilingual-v3", "minilm-int8") for precision in ("float32", "float16", "int8")]
+MODELS += [("multilingual-e5-small", "float32"), ("multilingual-e5-small", "int8")]
 #: E5 is trained at a low temperature, by which its cosines lie close together, and has prefixes that differ.
 MARGIN = {"multilingual-e5-small": 0.05}
 BESIDE = {"multilingual-e5-small": 0.9}

@@ -10,6 +10,7 @@ import pytest
 
 from streamrec.errors import VectorIndexError
 from streamrec.index import ExactIndex, HnswIndex, VectorIndex
+from streamrec.index.files import kind_of
 from tests.contract.vector_indexes import DIM, STORED, Build, World, again, check, clustered, fill
 
 
@@ -130,10 +131,11 @@ def test_files_of_another_dimension_kind_or_size_are_refused_and_so_is_an_index_
 ) -> None:
     lived_in(stored)
     stored.save(tmp_path)
-    for other in (ExactIndex(DIM + 1), HnswIndex(DIM + 1), HnswIndex(DIM) if isinstance(stored, ExactIndex) else ExactIndex(DIM)):
+    is_exact = kind_of(tmp_path) == "exact"
+    for other in (ExactIndex(DIM + 1), HnswIndex(DIM + 1), HnswIndex(DIM) if is_exact else ExactIndex(DIM)):
         with pytest.raises(VectorIndexError, match="this one has"):
             other.restore(tmp_path)
-    small = ExactIndex(DIM, max_items=50) if isinstance(stored, ExactIndex) else HnswIndex(DIM, max_items=50)
+    small = ExactIndex(DIM, max_items=50) if is_exact else HnswIndex(DIM, max_items=50)
     with pytest.raises(VectorIndexError, match=r"index\.max_items is 50"):
         small.restore(tmp_path)
     with pytest.raises(VectorIndexError, match="just built"):

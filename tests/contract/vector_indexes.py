@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamrec.index import ExactIndex, Generations, HnswIndex, VectorIndex
+from streamrec.config import IndexSettings
+from streamrec.index import AutoIndex, ExactIndex, Generations, HnswIndex, OnnxExactIndex, VectorIndex
 from streamrec.index.codec import CompactOptions
+from streamrec.index.scan_blocks import DeviceBlocks, HostBlocks
 
 DIM = 24
 Floats = NDArray[np.float32]
@@ -26,6 +28,29 @@ def hnsw_that_rebuilds_often() -> VectorIndex:
 
 def exact() -> VectorIndex:
     return ExactIndex(DIM, max_items=10_000)
+
+
+def onnx_float32() -> VectorIndex:
+    # Blocks so small that most worlds take several.
+    return OnnxExactIndex(DIM, max_items=10_000, storage="float32", threads=1, blocks=HostBlocks(512))
+
+
+def onnx_float16() -> VectorIndex:
+    return OnnxExactIndex(DIM, max_items=10_000, storage="float16", threads=1, blocks=HostBlocks(512))
+
+
+def onnx_int8() -> VectorIndex:
+    return OnnxExactIndex(DIM, max_items=10_000, storage="int8", threads=1, blocks=HostBlocks(512))
+
+
+def onnx_on_a_device() -> VectorIndex:
+    """The way of a GPU: rows are copied into memory of onnxruntime, and those that change are written there by a graph."""
+    return OnnxExactIndex(DIM, max_items=10_000, storage="float16", threads=1, blocks=DeviceBlocks("float16", "cpu", 512))
+
+
+def auto() -> VectorIndex:
+    """Goes to and fro between exact and a graph, in the background where batches are small."""
+    return AutoIndex(IndexSettings(kind="auto", exact_up_to=900, max_items=10_000, threads=1, ef_search=32), DIM)
 
 
 def generations() -> VectorIndex:
@@ -60,7 +85,8 @@ def compact_on_the_way() -> VectorIndex:
 
 
 Build = Callable[[], VectorIndex]
-STORED: list[Build] = [exact, hnsw, hnsw_that_rebuilds_often, compact, compact_on_the_way]
+ONNX: list[Build] = [onnx_float32, onnx_float16, onnx_int8, onnx_on_a_device]
+STORED: list[Build] = [exact, *ONNX, auto, hnsw, hnsw_that_rebuilds_often, compact, compact_on_the_way]
 
 
 def precision(index: VectorIndex) -> float:

@@ -11,6 +11,7 @@ import pytest
 
 from streamrec.config import WebSettings
 from streamrec.errors import StoreUnavailable
+from streamrec.troubles import enter
 from tests.workers.roles import FakePipeline, FakeReader, FakeRunner, behind, role
 from workers.health import STALLED_S, Health
 from workers.sweeper import Sweeper
@@ -124,3 +125,19 @@ def test_a_record_that_waits_beyond_the_objective_turns_readiness_red_until_it_i
 def test_a_worker_that_stops_is_not_ready_and_says_that_nothing_need_be_done() -> None:
     [problem] = Health([role("a", _ready(FakePipeline()))], [], WEB, stopping=lambda: True).ready()
     assert "stopping" in problem.what
+
+
+def test_what_works_in_a_worse_way_is_degraded_and_no_reason_not_to_be_ready() -> None:
+    class Encoder:
+        trouble = ""
+
+    health, encoder = Health([role("a", _ready(FakePipeline()))], [_answering()], WEB), Encoder()
+    enter(encoder)
+    assert health.degraded() == []
+    encoder.trouble = "the GPU failed, and the encoder runs on the CPU: CUDNN failure 4"
+    [problem] = health.degraded()
+    assert problem.what == f"degraded: {encoder.trouble}"
+    assert problem.do
+    assert health.ready() == []
+    del encoder
+    assert health.degraded() == []

@@ -18,6 +18,7 @@ from streamrec.errors import InvalidRequest, ModelError
 from streamrec.ranking import Explanation
 from streamrec.ranking.explain import explain_unknown
 from streamrec.recommender import Question
+from streamrec.troubles import enter
 from tests.workers.roles import FakePipeline, FakeReader, FakeRunner, behind, role
 from workers.app import App
 from workers.gauges import WorkerGauges
@@ -98,6 +99,25 @@ async def test_pages_say_what_is_wrong_and_what_to_do() -> None:
     for path, green in (("/livez", "live"), ("/readyz", "ready")):
         answer = await pages.ask(path)
         assert (answer.status, answer.body[green], len(answer.body["problems"])) == (503, False, 1)
+
+
+async def test_a_worker_whose_gpu_failed_is_ready_and_says_that_it_is_degraded() -> None:
+    class Encoder:
+        trouble = "the GPU failed, and the encoder runs on the CPU: no device"
+
+    encoder, pipeline = Encoder(), FakePipeline()
+    enter(encoder)
+    pipeline.reader.ready.set()
+    roles, registry = [role("a", pipeline)], CollectorRegistry()
+    registry.register(WorkerGauges(roles, [], Health(roles, [], WebSettings())))
+    pages = _pages(*roles, exposition=lambda: generate_latest(registry))
+    answer = await pages.ask("/readyz")
+    assert (answer.status, answer.body["ready"]) == (200, True)
+    assert encoder.trouble in answer.body["degraded"][0]["what"]
+    assert "streamrec_degraded 1.0" in (await pages.ask("/metrics")).body.decode()
+    del encoder
+    assert await pages.ask("/readyz") == Answer(200, {"ready": True, "problems": []})
+    assert "streamrec_degraded 0.0" in (await pages.ask("/metrics")).body.decode()
 
 
 async def test_metrics_tell_how_far_each_reader_is_behind_and_what_a_worker_is_like() -> None:

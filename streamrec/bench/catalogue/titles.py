@@ -50,6 +50,14 @@ def real_titles(folder: Path | None) -> list[Title]:
     return titles
 
 
+def titles_by_source(folder: Path | None) -> dict[str, list[Title]]:
+    """Return what ``real_titles`` joins, by the name of each source that is there, as the source has it."""
+    found = {
+        name.split("/", 1)[0]: list(read(folder / name)) for name, read in _SOURCES.items() if folder and (folder / name).is_file()
+    }
+    return {**found, "completejourney": list(_completejourney())}
+
+
 def default_folder() -> Path | None:
     """Return the folder shared/data beside the repository, or beside a folder that holds it; None where there is none."""
     for parent in Path(__file__).resolve().parents[3:]:

@@ -21,6 +21,7 @@ import numpy as np
 
 from streamrec.bench.catalogue import BenchCatalogue, bench_catalogue
 from streamrec.bench.index.engines import ENGINES, OURS, PEERS, missing_peers
+from streamrec.bench.index.exact import Comparison, K, compare, compare_apart, crossovers
 from streamrec.bench.index.filters import filters
 from streamrec.bench.index.measure import Job, measure
 from streamrec.bench.index.tier import QUERIES, tier
@@ -38,6 +39,7 @@ def run(
     queries: int = 500,
     cycles: int = 10,
     tier_items: int = 0,
+    exact: Sequence[int] = (),
     peers: Sequence[str] = PEERS,
     titles: Path | None = None,
     seed: int = 7,
@@ -49,8 +51,9 @@ def run(
     """Return our figures as ``fresh``, ``cycles``, ``rebuilt``, ``ratios``, ``missing``, ``filters`` and ``tier``, and ``peers``.
 
     Latencies in milliseconds, memory in MB of 10⁶ bytes, rates per second of wall clock, recalls as shares of the exact 10 best.
-    ``tier_items`` 0 leaves the tier out; it is asked at least ``tier.QUERIES``. ``apart`` False measures in this process: memory
-    then counts for little. Raises DataError where a process ends early or a peer is unknown.
+    ``tier_items`` 0 leaves the tier out; it is asked at least ``tier.QUERIES``. ``exact`` are sizes at which exact search is
+    compared with the graph, as ``exact`` and ``exact_crossover``: see ``exact.compare`` and ``exact.crossovers``. ``apart`` False
+    measures in this process: memory then counts for little. Raises DataError where a process ends early or a peer is unknown.
     """
     if unknown := sorted(set(peers) - set(PEERS)):
         msg = f"no peer is named {', '.join(unknown)}; name some of {', '.join(PEERS)}"
@@ -67,6 +70,7 @@ def run(
     absent = missing_peers(tuple(peers))
     job = Job(OURS, settings, world, truths, filters=asked)
     ours = _engine(job, do, say)
+    sizes = [_compared(make, size, queries, seed, settings, apart=apart, say=say) for size in exact]
     return {
         "items": items,
         "dim": world.vectors.shape[1],
@@ -78,9 +82,27 @@ def run(
         **ours,
         "filters": [{"filter": name, "share": round(float(mask.mean()), 5), **ours["filters"][name]} for name, mask in masks],
         "tier": tier(_world(make, tier_items, 0, max(queries, QUERIES), seed)[0], settings, do, say) if tier_items else None,
+        "exact": sizes,
+        "exact_crossover": crossovers(sizes),
         "peers": {name: _engine(replace(job, engine=name, filters=[]), do, say) for name in peers if name not in absent},
         "not_installed": absent,
     }
+
+
+def _compared(
+    make: Callable[[int], BenchCatalogue],
+    items: int,
+    queries: int,
+    seed: int,
+    settings: IndexSettings,
+    *,
+    apart: bool,
+    say: Say,
+) -> dict[str, Any]:
+    """Compare exact search with the graph at a size, with one cycle's new vectors at hand to write."""
+    say(f"exact: {items:,} items")
+    world = replace(_world(make, items, 1, queries, seed)[0], k=K)
+    return (compare_apart if apart else compare)(Comparison(world, settings))
 
 
 def _world(make: Callable[[int], BenchCatalogue], items: int, cycles: int, queries: int, seed: int) -> tuple[World, BenchCatalogue]:

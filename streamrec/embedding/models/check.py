@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from streamrec.config import ModelSettings
 from streamrec.embedding.encoder import Encoder
+from streamrec.embedding.model_files import write
 from streamrec.embedding.models import hub
 from streamrec.embedding.models.entry import ModelEntry
-from streamrec.embedding.models.written import write
 from streamrec.errors import ModelError
 
 _PACKAGE: Final = "streamrec.embedding.models"

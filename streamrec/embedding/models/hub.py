@@ -18,7 +18,6 @@ from typing import IO, Any, Final
 from urllib.parse import quote, urlsplit
 
 from streamrec.embedding.models.entry import Hub
-from streamrec.embedding.models.written import cannot_write
 from streamrec.errors import ModelError
 
 _BLOCK: Final = 1 << 20
@@ -83,7 +82,8 @@ def fetch(cache_dir: Path, hub: Hub, limits: Limits, told: Told = lambda *_: Non
                 if not (folder / path).is_file():
                     _Fetch(url, folder / path, hub.sha256[path], limits, told).run()
         except OSError as error:
-            raise cannot_write(folder, error) from error
+            msg = f"the model cache {folder} cannot be written ({error}); set STREAMREC_MODEL__CACHE_DIR to a folder that can"
+            raise ModelError(msg) from error
 
 
 def damaged(cache_dir: Path, hub: Hub) -> list[str]:

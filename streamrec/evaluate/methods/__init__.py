@@ -8,7 +8,7 @@ from typing import Final
 
 from streamrec.config import Settings
 from streamrec.evaluate.methods import factorisation
-from streamrec.evaluate.methods.ablation import PARTS
+from streamrec.evaluate.methods.ablation import EXTRAS, PARTS
 from streamrec.evaluate.methods.content import Content
 from streamrec.evaluate.methods.covisitation import ItemKnn, LastItem
 from streamrec.evaluate.methods.popular import Popular, RecentPopular
@@ -71,10 +71,14 @@ def build(names: tuple[str, ...], parts: Parts) -> tuple[dict[str, Method], dict
 
 
 def ablations(whole: Method) -> dict[str, Method]:
-    """Return our ranking without each of its parts; all read the state of ``whole``, so they cost lists and no learning.
+    """Return our ranking without each of its parts, and with those that are off by default.
+
+    All read the state of ``whole``, so they cost lists and no learning.
 
     Nothing where ``whole`` is not ours.
     """
     if not isinstance(whole, Streamrec):
         return {}
-    return {f"without {part}": Streamrec(whole.shop, **changes) for part, changes in PARTS.items()}
+    named = {f"without {part}": changes for part, changes in PARTS.items()}
+    named |= {f"with {part}": changes for part, changes in EXTRAS.items()}
+    return {name: Streamrec(whole.shop, **changes) for name, changes in named.items()}

@@ -20,4 +20,10 @@ PARTS: Final[dict[str, dict[str, Any]]] = {
     "smoothing": {"smoothing": 0.01},
     "diversity": {"max_per_category": 10_000, "max_per_brand": 10_000},
     "threshold_drop": {"threshold_drop": 0.0},
+    "learning": {"learnt": False},
+}
+
+#: Part that is off by default → the settings that bring it in.
+EXTRAS: Final[dict[str, dict[str, Any]]] = {
+    "price_affinity": {"weight_price": 0.25},
 }

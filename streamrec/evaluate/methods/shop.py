@@ -6,14 +6,19 @@ Redis behind them are left out.
 
 from __future__ import annotations
 
-from collections.abc import Set
+import pickle
+from collections.abc import Callable, Set
+from pathlib import Path
 from typing import Any, Final, cast
+
+import numpy as np
 
 from streamrec.candidates import CovisitationAggregator
 from streamrec.catalogue.store import Fact
 from streamrec.config import RankingSettings, Settings
 from streamrec.embedding import Embedder, HashingEncoder
 from streamrec.evaluate.footprint import footprint
+from streamrec.evaluate.methods.school import School
 from streamrec.evaluate.streams import Step
 from streamrec.evaluate.texts import StreamTexts
 from streamrec.events import Campaign, CatalogItem, Event
@@ -23,6 +28,7 @@ from streamrec.lists.visitors import MemoryVisitorStore, VisitorUpdate
 from streamrec.profiles import Profile, apply
 from streamrec.ranking import Ranker
 from streamrec.recommender import Knowledge, Witness
+from streamrec.snapshot.files import dump, restore
 
 #: What a list may repeat, and what it may not: hiding belongs to the placement, so both are asked of every method.
 SHOWING: Final[dict[str, Any]] = {"hide_seen": (), "hide_in_cart": False, "hide_bought_days": 0.0}
@@ -36,7 +42,8 @@ class Shop:
     messages alone, so this gives the lists that publishing each record at once would give.
     """
 
-    def __init__(self, settings: Settings, texts: StreamTexts | None) -> None:
+    def __init__(self, settings: Settings, texts: StreamTexts | None, *, teach: bool = True) -> None:
+        """Know nothing yet; ``teach``: let the lists of ``schools`` stand for what was shown, where the stream does not tell it."""
         self.settings = settings
         encoder = texts or HashingEncoder(8)
         self._shared = (texts, encoder)
@@ -47,7 +54,12 @@ class Shop:
         self._store = MemoryVisitorStore(settings.lists.max_visitors)
         self._unsent: dict[str, None] = {}
         self._orders = 0
+        self._campaigns: list[tuple[str, Campaign | None, int]] = []
         self._last: Step | None = None
+        ranking = settings.ranking
+        schools = [School(self.ranker(ranking.model_copy(update=changes)), settings) for changes in (SHOWING, HIDING)]
+        #: Of lists that repeat what the visitor met, and of those that do not; none where nothing is to be learnt.
+        self.schools = schools if ranking.learnt and teach else []
 
     @property
     def nbytes(self) -> int:
@@ -63,13 +75,16 @@ class Shop:
         if step.session < 0:
             self._take_fact(step)
         else:
+            if not frozen:
+                self._teach(step)
             self._take_event(step.visitor, cast("Event", step.record.value), frozen=frozen)
 
     def _take_fact(self, step: Step) -> None:
         _, topic, key, value = step.record
         self._orders += 1
         if topic == CAMPAIGNS:
-            self.knowledge.take_campaigns([(key, value if isinstance(value, Campaign) else None, self._orders)])
+            self._campaigns.append((key, value if isinstance(value, Campaign) else None, self._orders))
+            self.knowledge.take_campaigns(self._campaigns[-1:])
             return
         self.knowledge.take_facts([Fact(topic, key, value, self._orders)])
         if topic == CATALOG and self._embedder is not None:
@@ -83,11 +98,47 @@ class Shop:
         if not frozen:
             self._unsent.update(dict.fromkeys(self._aggregator.update(self._witness.tell(visitor, profile, event))))
 
+    def _teach(self, step: Step) -> None:
+        """Learn the weights of the parts from a step that is not known yet."""
+        before = self.profile(step.visitor) if self.schools and step.items else Profile()
+        schools = [school for school in self.schools if school.wants(step.visitor, before, step.items, step.at_ms)]
+        if schools:
+            self.settle()
+        for school in schools:
+            school.learn(step.visitor, before, step.items, step.at_ms)
+
     def settle(self) -> None:
-        """Publish the aggregator's records of all items that changed."""
+        """Publish the aggregator's records of all items that changed, and wait for what the index builds in the background.
+
+        Which index answers, exact or a graph, must not depend on the clock.
+        """
+        finish: Callable[[], bool] | None = getattr(self.knowledge.index.served, "finish_rebuild", None)
+        if finish is not None:
+            finish()
         if self._unsent:
             self.knowledge.take_neighbours([(item_id, self._aggregator.record(item_id)) for item_id in self._unsent])
             self._unsent.clear()
+
+    def save(self, folder: Path) -> None:
+        """Write what a recommender replicates into an empty folder, as for its own restart; see ``branch``."""
+        self.settle()
+        dump(self.knowledge, np.empty(0, np.int32), folder)
+
+    def branch(self, folder: Path) -> Shop:
+        """Return a shop that goes on by itself from here; the folder is what ``save`` wrote, and nothing was learnt since."""
+        other = Shop(self.settings, self._shared[0])
+        restore(other.knowledge, folder)
+        for campaign_id, campaign, order in self._campaigns:
+            other.knowledge.take_campaigns([(campaign_id, campaign, order)])
+        # By pickling, which takes a third of the time of a deep copy.
+        other._aggregator, other._store, other._orders = pickle.loads(  # noqa: S301 - of our own class, our own bytes
+            pickle.dumps((self._aggregator, self._store, self._orders))
+        )
+        other._campaigns = list(self._campaigns)
+        other._witness.go_on_from(self._witness)
+        for mine, theirs in zip(self.schools, other.schools, strict=True):
+            theirs.go_on_from(mine)
+        return other
 
     def profile(self, visitor: str) -> Profile:
         """Return what is known of a visitor."""
@@ -142,5 +193,8 @@ class Streamrec:
     def recommend(self, visitor: str, now_ms: int, k: int, exclude: Set[str] = frozenset()) -> list[str]:
         """Return the first ``k`` of what a worker would rank, less what a profile, which is bounded, forgot of ``exclude``."""
         ranker = self._hiding if exclude else self._showing
+        if self.shop.schools:
+            # Without one of its parts the ranking weighs the others as they were learnt with all of them.
+            ranker.learnt = self.shop.schools[bool(exclude)].ranker.learnt
         [ranking] = ranker.rank([self.shop.profile(visitor)], now_ms, k=max(self._size, k))
         return [item_id for item_id in ranking.ids(ranker.items) if item_id not in exclude][:k]

@@ -57,6 +57,7 @@ class Hnsw(Method):
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
+        catalogue.shop.settle()
         self._ranker = catalogue.shop.knowledge.ranker
 
     def warm(self, queries: Sequence[str]) -> None:

@@ -133,11 +133,12 @@ def test_why_asks_a_ready_recommender_and_prints_its_reasons(parts: FakeParts) -
 
 def test_why_names_the_position_and_the_reason_of_what_is_shown(parts: FakeParts) -> None:
     parts.heartbeat("c", "recommender", url="http://c:1")
-    shown = EXPLANATION | {"shown": True, "position": 3, "reasons": []}
+    shown = EXPLANATION | {"shown": True, "position": 3, "reasons": [], "learnt": {"together": 1.25, "again": 0.5}}
     parts.pages["http://c:1/why/v/i"] = (200, json.dumps(shown).encode())
     text = run(parts, "why", "v", "i").stdout
     assert "i is number 3 in the list of v, score 0.5" in text
     assert "because of trending" in text
+    assert "weights of parts as clicks taught them: again × 0.5, together × 1.25" in text
 
 
 def test_why_goes_on_to_the_next_recommender(parts: FakeParts) -> None:

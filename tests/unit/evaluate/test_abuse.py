@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from math import expm1
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 
 from streamrec.config import Settings
 from streamrec.errors import DataError
-from streamrec.evaluate.abuse import Fraud, measure_fraud, set_the_scene
+from streamrec.evaluate.abuse import Fraud, _lists, measure_fraud, set_the_scene
+from streamrec.evaluate.methods.shop import Shop
 from streamrec.evaluate.streams import Stream, open_streams, read_stream
 from streamrec.evaluate.tables import FRAUD_COLUMNS, fraud_rows
 from tests.unit.evaluate.toys import MINUTE_MS, visits
@@ -53,6 +55,34 @@ def test_fraud_changes_less_than_a_hundred_honest_interactions(measured: dict[st
         assert sides["defended"]["overlap"] >= measured["calm"]["overlap"]
 
 
+def test_whoever_clicks_weights_move_by_the_drift_of_an_hour_at_most_and_without_the_bound_by_more(
+    measured: dict[str, Any],
+) -> None:
+    most = expm1(EXACT.learning.drift)
+    for sides in measured["frauds"].values():
+        assert 0 <= sides["defended"]["weights"] <= most
+    crowd = measured["frauds"]["crowd"]
+    assert crowd["undefended"]["weights"] > 2 * crowd["defended"]["weights"]
+
+
+def test_a_branch_goes_on_as_the_shop_itself_does_and_leaves_it_as_it_was(shop: Stream, tmp_path: Path) -> None:
+    scene = set_the_scene(shop, audience=20, seed=1)
+    trunk = Shop(EXACT, None)
+    for step in scene.before:
+        trunk.learn(step)
+    trunk.save(tmp_path)
+    before = _lists(scene, trunk)
+    branch = trunk.branch(tmp_path)
+    assert _lists(scene, branch) == before
+    steps = list(Fraud(30, 5).steps(scene))
+    for step in steps:
+        branch.learn(step)
+    assert _lists(scene, trunk) == before
+    for step in steps:
+        trunk.learn(step)
+    assert _lists(scene, branch) == _lists(scene, trunk) != before
+
+
 def test_one_visitor_changes_next_to_nothing(measured: dict[str, Any]) -> None:
     one = measured["frauds"]["one"]["defended"]
     assert one["overlap"] >= 0.97
@@ -64,8 +94,10 @@ def test_the_table_has_a_row_for_each_fraud_without_and_with_the_bounds(measured
     sides = [["one", "without"], ["one", "with"], ["crowd", "without"], ["crowd", "with"]]
     assert [row[:2] for row in rows] == [*sides, ["none, 100 interactions", "with"]]
     assert all(len(row) == len(FRAUD_COLUMNS) for row in rows)
-    assert rows[3][2:] == [measured["frauds"]["crowd"]["defended"][key] for key in ("overlap", "least", "cold")] + [
-        value for key in ("pushed", "trend") for value in reversed(measured["frauds"]["crowd"]["defended"][key])
+    assert rows[3][2:] == [
+        *(measured["frauds"]["crowd"]["defended"][key] for key in ("overlap", "least", "cold")),
+        *(value for key in ("pushed", "trend") for value in reversed(measured["frauds"]["crowd"]["defended"][key])),
+        measured["frauds"]["crowd"]["defended"]["weights"],
     ]
 
 

@@ -30,6 +30,7 @@ _NAMES = {
     functions.PROGRESS,
     functions.STAMP,
     functions.IDENTITY,
+    functions.LEARN,
 }
 
 

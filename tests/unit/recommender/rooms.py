@@ -20,10 +20,11 @@ from streamrec.lists.item_lists import MemoryListStore
 from streamrec.lists.keys import HOME
 from streamrec.lists.matrix import ListMatrix
 from streamrec.lists.packing import RankedList
+from streamrec.lists.part_weights import Bounds, MemoryWeightStore
 from streamrec.lists.visitors import ListPatches, MemoryVisitorStore, Replacement, VisitorUpdate
 from streamrec.observe import Memory
 from streamrec.profiles import Profile
-from streamrec.recommender import Changes, Fallbacks, Knowledge, Share, Upkeep, Visits, Whole
+from streamrec.recommender import Changes, Fallbacks, Knowledge, Lessons, Share, Upkeep, Visits, Whole
 
 T0 = 1_767_225_600_000
 ENCODER = HashingEncoder(16)
@@ -170,6 +171,7 @@ class Room:
     ):
         self.settings, self.clock, self.observer, self.outage = settings(), ManualClock(T0), Memory(), Outage()
         self.store, self.lists, self.outbox = VisitorsThatFail(self.outage), ListsThatFail(self.outage), Told(self.outage)
+        self.weights = MemoryWeightStore(Bounds.of(self.settings.learning))
         self.share = share or Whole()
         self.max_visitors, self.max_backlog = max_visitors, max_backlog
         self.order = 0
@@ -181,7 +183,9 @@ class Room:
         self.knowledge = Knowledge.build(self.settings, 16, ENCODER.digest, lambda texts: ENCODER.encode(texts, query=True))
         self.matrix = ListMatrix(self.max_visitors, 6, 4)
         parts = self.knowledge, self.store, self.matrix
-        self.visits = Visits(*parts, self.outbox, self.settings.profiles, self.clock, self.observer)
+        learning = self.settings.learning
+        self.lessons = Lessons(self.knowledge, self.weights, learning, self.clock, self.observer)
+        self.visits = Visits(*parts, self.outbox, self.settings.profiles, self.clock, self.observer, lessons=self.lessons)
         self.upkeep = Upkeep(*parts, self.share, self.clock, self.observer)
         self.fallbacks = Fallbacks(
             self.knowledge, self.lists, self.share, self.settings.lists, self.clock, self.observer, max_backlog=self.max_backlog
