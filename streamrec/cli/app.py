@@ -33,6 +33,7 @@ _VERBS: Final = {
     "replay": "run:replay",
     "evaluate": "evaluate:evaluate",
     "relevance": "relevance:relevance",
+    "pictures": "pictures:pictures",
     "bench": "bench:bench",
     "chaos": "chaos:chaos",
     "config": "reference:config",
