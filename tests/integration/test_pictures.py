@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 from confluent_kafka import Consumer
-from onnx import TensorProto, helper
 
 from streamrec.embedding import Embedder, HashingEncoder, unpack_vectors
 from streamrec.events import CatalogItem, ItemVector, decode
@@ -20,21 +18,12 @@ from streamrec.pictures.projection import Projection
 from streamrec.pictures.settings import PictureSettings
 from tests.integration.shop import Shop, await_until, now_ms
 from tests.picture_server import PictureServer, jpeg
+from tests.unit.pictures.graphs import mean_colour
 from workers.transport.client import reader
 
 pytestmark = pytest.mark.integration
 
 DIM = 64
-
-
-def mean_colour(path: Path) -> Path:
-    """Write an image encoder of one operator: the mean of each channel."""
-    pixels = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["n", 3, "h", "w"])
-    features = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", 3])
-    nodes = [helper.make_node("GlobalAveragePool", ["pixels"], ["mean"]), helper.make_node("Flatten", ["mean"], ["features"])]
-    graph = helper.make_graph(nodes, "mean-colour", [pixels], [features])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
-    return path
 
 
 def switched_on(folder: Path, server: PictureServer) -> dict[str, str]:

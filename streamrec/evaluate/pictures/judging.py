@@ -73,7 +73,8 @@ def asked_by(queries: Floats, wanted: NDArray[np.int64], vectors: Floats, kinds:
 def _hits(scores: Floats, kinds: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
     k = min(K, scores.shape[1])
     nearest = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    hits: NDArray[np.int64] = (kinds[nearest] == wanted[:, None]).sum(axis=1)
+    others = np.isfinite(np.take_along_axis(scores, nearest, axis=1))  # a good is none of its own neighbours
+    hits: NDArray[np.int64] = ((kinds[nearest] == wanted[:, None]) & others).sum(axis=1)
     return hits
 
 
