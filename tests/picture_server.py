@@ -10,6 +10,7 @@ import threading
 import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Self
 
 from PIL import Image
@@ -137,6 +138,8 @@ class PictureServer:
         finally:
             self.now -= 1
             writer.close()
+            with suppress(Exception):
+                await asyncio.wait_for(writer.wait_closed(), 1.0)
 
 
 async def _good(exchange: Exchange) -> None:
@@ -170,6 +173,12 @@ async def _endless(exchange: Exchange) -> None:
         await exchange.raw(b"4000\r\n" + b"\xff\xd8\xff" + bytes(0x4000 - 3) + b"\r\n")
 
 
+async def _headers(exchange: Exchange) -> None:
+    await exchange.raw(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        await exchange.raw(b"".join(f"X-{number}: {'y' * 100}\r\n".encode() for number in range(1000)))
+
+
 async def _cut(exchange: Exchange) -> None:
     await exchange.answer(200, jpeg()[:400], Content_Length="100000")
 
@@ -194,6 +203,7 @@ _PAGES: dict[str, Page] = {
     "/etag.jpg": _etag,
     "/drip.jpg": _drip,
     "/drip-headers.jpg": _drip_headers,
+    "/headers.jpg": _headers,
     "/huge.jpg": _says(200, b"\xff\xd8\xff", Content_Length=str(10**12)),
     "/endless.jpg": _endless,
     "/page.html": _says(200, b"<html>", "text/html; charset=utf-8"),

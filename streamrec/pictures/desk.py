@@ -137,7 +137,11 @@ class Desk:
                 self._held += 1
                 self._inline += len(want.item.image)
             assert self._loop is not None
-            self._loop.call_soon_threadsafe(self._begin, want)
+            try:
+                self._loop.call_soon_threadsafe(self._begin, want)
+            except RuntimeError as error:  # the loop has ended in between
+                self.settle([want])
+                raise StoreUnavailable("the worker is stopping; items are put again at its next start") from error
 
     def floor(self, place: Place) -> int | None:
         """Return the lowest offset of a partition that is not settled; None where all is."""

@@ -12,8 +12,10 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -58,8 +60,10 @@ class Fetcher:
         self._hosts: dict[str, asyncio.Semaphore] = {}
         self._asking: Counter[str] = Counter()
         # Retries are ours; a connection is used once, so that no address outlives its check.
+        # Of their own: a name service that hangs must not take the threads that others need.
+        self._names = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="pictures-names")
         connector = aiohttp.TCPConnector(
-            resolver=_Checked(self._guard, lookup or _system_lookup),
+            resolver=_Checked(self._guard, lookup or partial(_system_lookup, self._names)),
             use_dns_cache=False,
             force_close=True,
             limit=0,
@@ -109,6 +113,7 @@ class Fetcher:
     async def close(self) -> None:
         """End all connections."""
         await self._session.close()
+        self._names.shutdown(wait=False, cancel_futures=True)
 
     async def _follow(self, url: str, known: Seen | None) -> Fetched:
         met = {url}
@@ -130,7 +135,9 @@ class Fetcher:
         if known is not None and known.modified:
             headers["If-Modified-Since"] = known.modified
         try:
-            async with self._session.get(URL(url, encoded=True), headers=headers, allow_redirects=False) as answer:
+            target = URL(url, encoded=url.isascii())  # quoted again, a signed address would be another
+            self._guard.check_url(str(target))  # two parsers may differ on what a URL says: both must have it be harmless
+            async with self._session.get(target, headers=headers, allow_redirects=False) as answer:
                 if answer.status in _REDIRECTS:
                     location = answer.headers.get("Location", "")
                     if not location:
@@ -217,8 +224,9 @@ class _Checked(AbstractResolver):
         """Hold nothing."""
 
 
-async def _system_lookup(host: str, port: int) -> list[tuple[socket.AddressFamily, str]]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+async def _system_lookup(threads: ThreadPoolExecutor, host: str, port: int) -> list[tuple[socket.AddressFamily, str]]:
+    ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(threads, ask)
     return list(dict.fromkeys((socket.AddressFamily(family), str(place[0])) for family, _, _, _, place in found))
 
 

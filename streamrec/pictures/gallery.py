@@ -70,8 +70,8 @@ class Gallery:
         features = self.album.features(digest)
         if features is None:
             return None
-        vector = self._projection(features[None])[0]
-        self._vectors[digest] = vector
+        new: NDArray[np.float32] = self._projection(features[None])[0]
+        self._vectors[digest] = new
         if len(self._vectors) > self._max_vectors:
             self._vectors.popitem(last=False)
-        return vector
+        return new

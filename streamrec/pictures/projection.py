@@ -51,7 +51,8 @@ class Projection:
 
     def __call__(self, features: Floats) -> Floats:
         """Return (n, dim) float32 unit rows of (n, features) float32."""
-        return unit_rows((features - self.center) @ self.matrix + self.offset)
+        rows: Floats = (features - self.center) @ self.matrix + self.offset
+        return unit_rows(rows)
 
     @cached_property
     def digest(self) -> str:
@@ -130,7 +131,8 @@ def mix(text: bytes, picture: Floats, weight: float) -> bytes:
     ``text`` and the result are little-endian float16 numbers, ``picture`` (dim,) float32 of norm 1.
     """
     mixed = (1.0 - weight) * np.frombuffer(text, "<f2").astype(np.float32) + weight * picture
-    return unit_rows(mixed[None].astype(np.float32))[0].astype("<f2").tobytes()
+    packed: bytes = unit_rows(mixed[None].astype(np.float32))[0].astype("<f2").tobytes()
+    return packed
 
 
 def mix_rows(texts: Floats, pictures: Floats, weight: float) -> Floats:

@@ -28,7 +28,8 @@ class ColourEye:
     def see(self, pixels: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         if self.fail:
             raise RuntimeError("out of memory")
-        return np.stack(pixels).mean(axis=(1, 2)).astype(np.float32)
+        means: NDArray[np.float32] = np.stack(pixels).mean(axis=(1, 2)).astype(np.float32)
+        return means
 
 
 def projection(dim: int = 16, *, space: str = TEXT, seed: int = 1) -> Projection:

@@ -8,7 +8,7 @@ import onnx
 from onnx import TensorProto, helper
 
 
-def _save(path: Path, nodes: list[onnx.NodeProto], pixels: list[object], features: list[object]) -> Path:
+def _save(path: Path, nodes: list[onnx.NodeProto], pixels: list[str | int | None], features: list[str | int | None]) -> Path:
     graph = helper.make_graph(
         nodes,
         "eye",
@@ -25,6 +25,6 @@ def mean_colour(path: Path) -> Path:
     return _save(path, nodes, ["n", 3, "h", "w"], ["n", 3])
 
 
-def the_pixels(path: Path, shape: list[object]) -> Path:
+def the_pixels(path: Path, shape: list[str | int | None]) -> Path:
     """Write a graph that gives what it is given."""
     return _save(path, [helper.make_node("Identity", ["pixels"], ["features"])], shape, shape)

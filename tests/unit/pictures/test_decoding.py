@@ -24,7 +24,8 @@ def test_each_format_gives_its_pixels_red_first(kind: str, near: int) -> None:
     content = encoded(kind, (200, 30, 90))
     assert format_of(content) == kind
     pixels = decode(content, 16, LIMIT)
-    assert (pixels.shape, pixels.dtype) == ((16, 16, 3), np.uint8)
+    assert pixels.shape == (16, 16, 3)
+    assert pixels.dtype == np.uint8
     assert np.abs(pixels.astype(int) - (200, 30, 90)).max() <= near
 
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from streamrec.clock import ManualClock
 from streamrec.config import Settings
 from streamrec.errors import ModelError
-from streamrec.pictures import efficientnet
+from streamrec.pictures import efficientnet, efficientnet_graph
 from streamrec.pictures.encoder import PictureEncoder, load_eye, pool
 from streamrec.pictures.opening import load_projection, open_pictures
 from streamrec.pictures.settings import PictureSettings
@@ -38,7 +38,8 @@ def settings(graph: Path, **own: Any) -> PictureSettings:
 def seen(graph: Path, **own: Any) -> np.ndarray:
     chosen = settings(graph, **own)
     eye = load_eye(chosen, graph.parent)
-    return eye.see([eye.look(RED)])[0]
+    [row] = eye.see([eye.look(RED)])
+    return np.asarray(row)
 
 
 def test_the_settings_say_what_the_graph_is_given(tmp_path: Path) -> None:
@@ -155,7 +156,7 @@ def test_the_built_in_encoder_sees_what_pictures_have_in_common(eye: PictureEnco
 def test_batch_norms_that_are_folded_give_what_they_give_apart() -> None:
     """The stem by hand, in numpy, against the graph's own first activation."""
     weights = efficientnet.read_weights(efficientnet.packaged_weights())
-    model = efficientnet.build(weights)
+    model = efficientnet_graph.build(weights)
     first = next(node for node in model.graph.node if node.op_type == "Clip").output[0]
     model.graph.output.append(onnx.helper.make_tensor_value_info(first, onnx.TensorProto.FLOAT, ["batch", 32, "h", "w"]))
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -180,7 +181,8 @@ def test_another_file_of_weights_is_refused_and_nothing_in_it_runs(tmp_path: Pat
         def __reduce__(self) -> tuple[Any, ...]:
             return (Path.touch, (tmp_path / "ran",))
 
-    states = [pickle.dumps(one, protocol=2) for one in (1, 1, {}, OrderedDict(a=Hostile()))]
+    held: list[Any] = [1, 1, {}, OrderedDict(a=Hostile())]
+    states = [pickle.dumps(one, protocol=2) for one in held]
     with pytest.raises(ModelError, match="which no array needs"):
         efficientnet._arrays(io.BytesIO(b"".join(states)))
     assert not (tmp_path / "ran").exists()

@@ -83,6 +83,7 @@ async def test_first_bytes_decide_where_the_server_says_nothing_and_redirects_ar
         ("/packed.jpg", "answer"),
         ("/partial.jpg", "answer"),
         ("/babble.jpg", "answer"),
+        ("/headers.jpg", "answer"),
         ("/gone.jpg", "missing"),
         ("/busy.jpg", "server"),
         ("/broken.jpg", "server"),
@@ -167,6 +168,13 @@ async def test_a_name_that_changes_its_mind_is_asked_once_and_its_first_answer_i
         assert server.heard[-1]["host"] == f"shop.test:{server.port}"
         with pytest.raises(Refused, match="private_address"):
             await fetcher.fetch(server.url("/good.jpg", "shop.test"))
+
+
+async def test_a_name_of_any_alphabet_is_asked_as_browsers_ask_it(server: PictureServer) -> None:
+    server.pages["/%C3%A4%20b.jpg"] = server.pages["/good.jpg"]
+    async with fetching(server, leads_to("127.0.0.1")) as fetcher:
+        assert (await fetcher.fetch(server.url("/ä%20b.jpg", "bücher.test"))).content == jpeg()
+    assert server.heard[-1]["host"] == f"xn--bcher-kva.test:{server.port}"
 
 
 async def test_no_socket_is_made_for_an_address_that_slipped_through(server: PictureServer) -> None:

@@ -25,7 +25,8 @@ def test_a_map_that_is_there_is_found_on_pairs_that_were_not_shown() -> None:
     features, texts = world()
     found = fit(features[:300], texts[:300], eye="e", space="s")
     rows = found(features[300:])
-    assert (rows.shape, rows.dtype) == ((100, 8), np.float32)
+    assert rows.shape == (100, 8)
+    assert rows.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1.0, atol=1e-5)
     assert np.einsum("ij,ij->i", rows, texts[300:]).mean() > 0.9
     assert (found.eye, found.space, found.pairs) == ("e", "s", 300)
