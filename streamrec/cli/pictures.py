@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,8 @@ def fit(parts: Parts, /, data: Path, out: Path, items: int, as_json: bool) -> No
         emit(told)
     else:
         click.echo(f"{out}: fitted on {projection.pairs} goods. Switch pictures on with")
-        click.echo(f"  STREAMREC_PICTURES__MODEL={_chosen(settings).model} STREAMREC_PICTURES__PROJECTION_PATH={out.resolve()}")
+        model, named = _chosen(settings).model, json.dumps([str(out.resolve())])
+        click.echo(f"  STREAMREC_PICTURES__MODEL={model} STREAMREC_PICTURES__PROJECTIONS='{named}'")
 
 
 @pictures.command()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from streamrec.clock import Clock
 from streamrec.config import Settings
@@ -15,6 +16,9 @@ from streamrec.pictures.desk import Desk
 from streamrec.pictures.encoder import load_eye
 from streamrec.pictures.gallery import Gallery
 from streamrec.pictures.projection import Projection
+
+_log: Final = logging.getLogger(__name__)
+_HELP: Final = "fit them with `streamrec pictures fit` and name the file in STREAMREC_PICTURES__PROJECTIONS"
 
 
 class Pictures(NamedTuple):
@@ -32,27 +36,28 @@ def cache_folder(settings: Settings) -> Path:
 def open_pictures(settings: Settings, text_digest: str, *, clock: Clock, observer: Observer | None = None) -> Pictures | None:
     """Return the parts for the text encoder of ``text_digest``; None where pictures are off. ``desk.start`` begins to fetch.
 
-    Raises ModelError where a file is missing, does not load, or does not belong to the encoders that are configured.
+    Raises ModelError where a file is missing, does not load, or does not belong to the image encoder that is configured.
     """
     chosen = settings.pictures
-    if not chosen.model or chosen.projection_path is None:
+    if not chosen.model:
         return None
     pillow()
     from streamrec.pictures.fetching import Fetcher  # noqa: PLC0415 - 0.2 s and 20 MB that only pictures need
 
     eye = load_eye(chosen, settings.model.cache_dir)
-    projection = load_projection(chosen.projection_path, eye.digest, text_digest)
+    projections = [load_projection(path, eye.digest) for path in chosen.projections]
+    if text_digest not in {one.space for one in projections}:
+        # No error: the model may be changed in flight, and changed back. Pictures are fetched all the same and kept for then.
+        _log.warning("pictures move no vector of the text encoder %s; %s", text_digest, _HELP)
     album = Album(cache_folder(settings), eye=eye.digest, max_pictures=chosen.max_cached)
-    gallery = Gallery(album, projection, weight=chosen.weight)
+    gallery = Gallery(album, projections, weight=chosen.weight)
     return Pictures(gallery, Desk(album, eye, chosen, clock=clock, fetcher=lambda: Fetcher(chosen), observer=observer))
 
 
-def load_projection(path: Path, eye: str, space: str) -> Projection:
-    """Return the projection in ``path``; raises ModelError unless it was fitted for these two encoders."""
+def load_projection(path: Path, eye: str) -> Projection:
+    """Return the projection in ``path``; raises ModelError unless it was fitted for this image encoder."""
     projection = Projection.load(path)
-    fitted = {"the image encoder": (projection.eye, eye), "the text encoder": (projection.space, space)}
-    wrong = [f"{what} {was}, configured is {now}" for what, (was, now) in fitted.items() if was != now]
-    if wrong:
-        msg = f"{path} was fitted for {' and '.join(wrong)}; fit it again with `streamrec pictures fit`, or correct the settings"
+    if projection.eye != eye:
+        msg = f"{path} was fitted for the image encoder {projection.eye}, and {eye} is configured; {_HELP}"
         raise ModelError(msg)
     return projection

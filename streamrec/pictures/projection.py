@@ -51,8 +51,7 @@ class Projection:
 
     def __call__(self, features: Floats) -> Floats:
         """Return (n, dim) float32 unit rows of (n, features) float32."""
-        rows: Floats = (features - self.center) @ self.matrix + self.offset
-        return unit_rows(rows)
+        return unit_rows(np.asarray((features - self.center) @ self.matrix + self.offset, np.float32))
 
     @cached_property
     def digest(self) -> str:

@@ -17,7 +17,9 @@ class PictureSettings(Section):
     model: Literal["", "efficientnet-lite0", "onnx"] = Field(
         "", description="empty: pictures are off; onnx: the graph of onnx_path, seen as the settings below say"
     )
-    projection_path: Path | None = Field(None, description="into the space of the text encoder; `streamrec pictures fit` writes it")
+    projections: tuple[Path, ...] = Field(
+        (), description="JSON list: a file by `streamrec pictures fit` for each text encoder whose vectors pictures move"
+    )
     weight: float = Field(0.4, gt=0, lt=1, description="of the picture in an item's vector; of the text: 1 - it")
     onnx_path: Path | None = Field(None, description="a graph with one input, pixels, whose first output is features")
     input_size: int = Field(128, ge=16, le=1024, description="pixels; pictures are scaled to a square of this width")
@@ -58,8 +60,8 @@ class PictureSettings(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.model and self.projection_path is None:
-            raise ValueError("pictures.model needs pictures.projection_path; `streamrec pictures fit` writes one")
+        if self.model and not self.projections:
+            raise ValueError("pictures.model needs pictures.projections; `streamrec pictures fit` writes one")
         if (self.model == "onnx") != (self.onnx_path is not None):
             raise ValueError("pictures.onnx_path belongs to pictures.model=onnx, which needs it; set both or neither")
         return self

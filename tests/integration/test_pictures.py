@@ -29,14 +29,14 @@ DIM = 64
 def switched_on(folder: Path, server: PictureServer) -> dict[str, str]:
     """Return the environment of a worker that sees colours."""
     graph = mean_colour(folder / "eye.onnx")
-    eye = load_eye(PictureSettings(model="onnx", onnx_path=graph, projection_path=folder / "p.npz"), folder)
+    eye = load_eye(PictureSettings(model="onnx", onnx_path=graph, projections=(folder / "p.npz",)), folder)
     matrix = np.random.default_rng(1).normal(size=(3, DIM)).astype(np.float32)
     space = HashingEncoder().digest
     Projection(np.zeros(3, np.float32), matrix, np.zeros(DIM, np.float32), eye.digest, space).save(folder / "p.npz")
     named: dict[str, Any] = {
         "MODEL": "onnx",
         "ONNX_PATH": graph,
-        "PROJECTION_PATH": folder / "p.npz",
+        "PROJECTIONS": f'["{folder / "p.npz"}"]',
         "CACHE_DIR": folder / "album",
         "ALLOW_PRIVATE": '["127.0.0.1/32"]',
         "PORTS": f"[{server.port}]",

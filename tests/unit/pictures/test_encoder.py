@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,8 @@ RED = encoded("PNG", (200, 30, 90))
 
 
 def settings(graph: Path, **own: Any) -> PictureSettings:
-    plain = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "input_size": 16}
-    return PictureSettings(model="onnx", onnx_path=graph, projection_path=Path("p.npz"), **plain | own)
+    plain = {"projections": (Path("p.npz"),), "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "input_size": 16}
+    return PictureSettings(model="onnx", onnx_path=graph, **plain | own)
 
 
 def seen(graph: Path, **own: Any) -> np.ndarray:
@@ -98,7 +99,7 @@ def test_files_that_are_missing_or_no_graph_are_told(tmp_path: Path) -> None:
     ("given", "says"),
     [
         ({"model": "efficientnet-lite0"}, "streamrec pictures fit"),
-        ({"model": "onnx", "projection_path": "p.npz"}, "onnx_path"),
+        ({"model": "onnx", "projections": ["p.npz"]}, "onnx_path"),
         ({"onnx_path": "a.onnx"}, "onnx_path"),
         ({"allow_private": ["10.0.0.1/8"]}, "host bits"),
         ({"weight": 1.0}, "less than 1"),
@@ -109,12 +110,24 @@ def test_settings_that_do_not_fit_together_are_refused(given: dict[str, Any], sa
         PictureSettings.model_validate(given)
 
 
-def test_a_projection_of_other_encoders_is_refused(tmp_path: Path) -> None:
+def test_a_projection_of_another_image_encoder_is_refused(tmp_path: Path) -> None:
     projection().save(tmp_path / "p.npz")
-    assert load_projection(tmp_path / "p.npz", "colour", TEXT).digest == projection().digest
-    for eye, space in (("other", TEXT), ("colour", "other")):
-        with pytest.raises(ModelError, match="fit it again"):
-            load_projection(tmp_path / "p.npz", eye, space)
+    assert load_projection(tmp_path / "p.npz", "colour").digest == projection().digest
+    with pytest.raises(ModelError, match="streamrec pictures fit"):
+        load_projection(tmp_path / "p.npz", "other")
+
+
+def test_one_for_no_text_encoder_in_play_is_told_and_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The model may be changed in flight: then pictures count for none of its vectors until a projection for it is there."""
+    chosen = settings(mean_colour(tmp_path / "eye.onnx"), projections=(tmp_path / "p.npz",), cache_dir=tmp_path)
+    eye = load_eye(chosen, tmp_path)
+    replace(projection(), eye=eye.digest).save(tmp_path / "p.npz")
+    for text, told in ((TEXT, 0), ("another", 1)):
+        caplog.clear()
+        opened = open_pictures(Settings(pictures=chosen), text, clock=ManualClock())
+        assert opened is not None
+        assert len(caplog.records) == told
+        opened.gallery.album.close()
 
 
 def test_pictures_are_off_without_a_model() -> None:
@@ -126,7 +139,7 @@ def test_pictures_are_off_without_a_model() -> None:
 
 @pytest.fixture(scope="module")
 def eye() -> PictureEncoder:
-    chosen = PictureSettings(model="efficientnet-lite0", projection_path=Path("p.npz"), input_size=96)
+    chosen = PictureSettings(model="efficientnet-lite0", projections=(Path("p.npz"),), input_size=96)
     return load_eye(chosen, model_cache())
 
 

@@ -30,7 +30,7 @@ class Shop:
 
     def __init__(self, folder: Path, *, weight: float = 0.4, space: str = ENCODER.digest) -> None:
         self.album = Album(folder, eye=ColourEye.digest)
-        self.gallery = Gallery(self.album, projection(space=space), weight=weight)
+        self.gallery = Gallery(self.album, [projection(space=space)], weight=weight)
         self.embedder = Embedder(HashingEncoder(dim=16), pictures=self.gallery)
 
     def shows(self, content: bytes, url: str = URL) -> None:
@@ -125,6 +125,14 @@ def test_pictures_do_not_move_vectors_of_a_model_that_they_were_not_fitted_to(tm
     assert shop.embedder.update([("a", item(image_url=URL))]) == Embedder(HashingEncoder(dim=16)).update([("a", item())])
 
 
+def test_each_model_has_its_own_projection(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.shows(jpeg())
+    both = Gallery(shop.album, [projection(space="one"), projection(8, space="two")], weight=0.4)
+    found = [both.of(item(image_url=URL), space) for space in ("one", "two", "three")]
+    assert [None if picture is None else picture.vector.shape for picture in found] == [(16,), (8,), None]
+
+
 def test_another_weight_or_projection_counts_as_another_picture(tmp_path: Path) -> None:
     one, other = Shop(tmp_path), Shop(tmp_path, weight=0.5)
     one.shows(jpeg())
@@ -133,7 +141,7 @@ def test_another_weight_or_projection_counts_as_another_picture(tmp_path: Path) 
         other.embedder.remember(item_id, message)
     assert len(other.update(item(image_url=URL))) == 1
     assert one.gallery.digest != other.gallery.digest
-    turned = Gallery(one.album, projection(space=ENCODER.digest, seed=2), weight=0.4)
+    turned = Gallery(one.album, [projection(space=ENCODER.digest, seed=2)], weight=0.4)
     assert turned.digest != one.gallery.digest
 
 
@@ -149,7 +157,7 @@ def test_a_restarted_embedder_does_not_embed_an_unchanged_picture_again(tmp_path
 
 def test_vectors_in_memory_are_bounded_and_those_on_disk_answer_all_the_same(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
-    gallery = Gallery(shop.album, projection(space=ENCODER.digest), weight=0.4, max_vectors=3)
+    gallery = Gallery(shop.album, [projection(space=ENCODER.digest)], weight=0.4, max_vectors=3)
     for number in range(10):
         shop.shows(jpeg((number * 20, 0, 0)), f"https://example.org/{number}")
     found = [gallery.of(item(image_url=f"https://example.org/{number}"), ENCODER.digest) for number in (*range(10), 0)]

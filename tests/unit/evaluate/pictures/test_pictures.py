@@ -51,7 +51,7 @@ def shop(folder: Path, n: int = 240, *, archive: bool = False) -> Path:
 
 def colours(folder: Path) -> Settings:
     pictures = PictureSettings(
-        model="onnx", onnx_path=mean_colour(folder / "eye.onnx"), projection_path=Path("p.npz"), input_size=16
+        model="onnx", onnx_path=mean_colour(folder / "eye.onnx"), projections=(Path("p.npz"),), input_size=16
     )
     return Settings(model=ModelSettings(name="hashing", cache_dir=folder), pictures=pictures)
 
