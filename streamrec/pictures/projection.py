@@ -120,8 +120,11 @@ def _solve(features: Floats, texts: Floats, ridge: float, *, eye: str = "", spac
 
 
 def _held_out_cosine(features: Floats, texts: Floats, held: NDArray[np.bool_], ridge: float) -> float:
-    rows = _solve(features[~held], texts[~held], ridge)(features[held])
-    return float(np.einsum("ij,ij->i", rows, texts[held]).mean())
+    """Return how well directions from the mean are met; the means themselves are no merit of the map."""
+    found = _solve(features[~held], texts[~held], ridge)
+    rows = unit_rows(np.asarray((features[held] - found.center) @ found.matrix, np.float32))
+    wanted = unit_rows(np.asarray(texts[held] - texts[~held].mean(axis=0), np.float32))
+    return float(np.einsum("ij,ij->i", rows, wanted).mean())
 
 
 def mix(text: bytes, picture: Floats, weight: float) -> bytes:

@@ -32,10 +32,9 @@ def test_a_map_that_is_there_is_found_on_pairs_that_were_not_shown() -> None:
     assert (found.eye, found.space, found.pairs) == ("e", "s", 300)
 
 
-def test_where_nothing_follows_the_strongest_ridge_is_chosen() -> None:
-    features, _ = world()
-    _, texts = world(seed=99)
-    assert fit(features[:200], texts[200:], eye="e", space="s").ridge == 3.0
+def test_the_strength_of_the_ridge_follows_the_noise() -> None:
+    quiet, loud = (fit(*world(n=80, noise=noise), eye="e", space="s").ridge for noise in (0.01, 8.0))
+    assert loud > quiet
 
 
 def test_fitting_is_deterministic_and_the_digest_tells_maps_apart() -> None:
