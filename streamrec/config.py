@@ -13,23 +13,18 @@ from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError, TomlConfigSettingsSource
 
 from streamrec.credentials import check_kafka, check_redis, redis_password
 from streamrec.errors import ConfigError
+from streamrec.pictures.settings import PictureSettings
 from streamrec.redaction import SECRET_NAMES
 from streamrec.secret_files import FOLDER_VARIABLE, SecretFiles
+from streamrec.section import Section
 
 #: Becomes part of a Redis key.
 Placement = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,32}$")]
-
-
-class Section(BaseModel):
-    """A frozen group of settings that refuses unknown names."""
-
-    # A validation error would show what it was given, and that may be a password.
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class KafkaSettings(Section):
@@ -412,6 +407,7 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     redis: RedisSettings = RedisSettings()
     model: ModelSettings = ModelSettings()
+    pictures: PictureSettings = PictureSettings()
     index: IndexSettings = IndexSettings()
     profiles: ProfileSettings = ProfileSettings()
     ranking: RankingSettings = RankingSettings()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from streamrec.lists.progress import RedisProgress
 from streamrec.lists.rebuilding import Rebuilding
 from workers.groups import URGENT
+from workers.transport.following import FollowingReader
 from workers.transport.group import GroupReader
 from workers.transport.history import HistoryReader
 from workers.transport.pipeline import Pipeline
@@ -133,6 +134,23 @@ class Parts:
     ) -> Pipeline:
         """Return a pipeline that reads of ``topics`` again what `streamrec rebuild` asks for and is ``owned`` by this worker."""
         make = partial(HistoryReader, plans=Rebuilding(self.redis), owned=owned)
+        return self._pipeline(make, name, topics, handler, core, after=after, max_batch=max_batch, buries=())
+
+    def following(
+        self,
+        name: str,
+        topics: Collection[str],
+        handler: Handler,
+        core: ThreadPoolExecutor,
+        *,
+        owned: Callable[[], frozenset[Place]],
+        floor: Callable[[Place], int | None],
+        dropped: Callable[[Collection[Place]], None],
+        after: Sequence[threading.Event],
+        max_batch: int,
+    ) -> Pipeline:
+        """Return a pipeline that reads of ``topics`` what is ``owned`` by this worker, with offsets of its own."""
+        make = partial(FollowingReader, owned=owned, floor=floor, dropped=dropped)
         return self._pipeline(make, name, topics, handler, core, after=after, max_batch=max_batch, buries=())
 
     def freshness(self, records: Sequence[Record]) -> None:

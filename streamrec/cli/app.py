@@ -35,6 +35,7 @@ _VERBS: Final = {
     "evaluate": "evaluate:evaluate",
     "relevance": "relevance:relevance",
     "same-goods": "same_goods:same_goods",
+    "pictures": "pictures:pictures",
     "bench": "bench:bench",
     "chaos": "chaos:chaos",
     "config": "reference:config",
