@@ -73,9 +73,9 @@ def test_lists_follow_what_was_learnt_unless_it_is_switched_off(walks: Stream, w
     assert lists(Streamrec(whole)) != lists(Streamrec(off))
 
 
-def test_a_list_is_learnt_from_before_its_step_is_known(whole: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_is_learnt_from_before_its_step_is_known(walks: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
     """When a lesson is ranked, the visitor's profile and all that others are told of do not hold the step."""
-    shop = whole
+    shop = learnt(walks)
     shop.settle()
     seen: list[tuple[Step, int, int]] = []
     step, *_ = steps_of("visitor-3", "七", T0 + 100 * DAY_MS)
