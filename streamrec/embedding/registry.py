@@ -72,9 +72,15 @@ def _hashing(settings: ModelSettings) -> Encoder:  # noqa: ARG001 - it has no se
     return HashingEncoder()
 
 
+def _hashing_96(settings: ModelSettings) -> Encoder:  # noqa: ARG001 - it has no settings
+    return HashingEncoder(96)
+
+
 _BUILDERS: Final[dict[str, Callable[[ModelSettings], Encoder]]] = {
     use.NAME: _use,
     minilm.NAME: _minilm,
     "onnx": _onnx,
-    "hashing": _hashing,  # unit tests only: nothing chooses it but this name
+    # Tests and `bench rollover` only: nothing chooses them but these names.
+    "hashing": _hashing,
+    "hashing-96": _hashing_96,
 }

@@ -17,5 +17,6 @@ COUNTERS: Final[dict[str, str]] = {
     "lists_pushed": "Lists written to Redis, by reason.",
     "lessons": "Clicks on lists from which the weights of a score's parts were learnt, by placement.",
     "snapshots": "Snapshots of a recommender's replicas, by outcome: written, failed, restored, refused_<reason>.",
+    "overtook": "Items that were embedded before what came earlier, by topic.",
     "embedded": "Items whose vectors were published, by topic.",
 }

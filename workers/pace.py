@@ -1,0 +1,116 @@
+"""How much the embedder does at once, and how far it may run ahead of those who index what it makes."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from streamrec.errors import StoreUnavailable
+from streamrec.lists import keys
+from streamrec.lists.functions import call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import redis
+
+log = structlog.get_logger(__name__)
+
+#: Whoever waits for the embedder's thread waits for one slice of each lane before it.
+SHORT_S, LONG_S = 0.02, 0.06
+SMALLEST, LARGEST = 8, 1024
+#: A live vector waits in item-vectors for as much of the slowest recommender's work, in seconds and at least so many vectors.
+AHEAD_S, AHEAD = 0.3, 256
+#: Positions are read so often, and count for so long.
+LOOK_S, FRESH_MS = 0.05, 5_000
+#: A recommender that does not move at all holds nobody up for longer than this, per slice.
+PATIENCE_S = 3.0
+
+
+class Slices:
+    """How many items make up a slice: as many as take some tens of milliseconds on this machine, by this model."""
+
+    def __init__(self, size: int = 32) -> None:
+        self.size = size
+
+    def took(self, items: int, seconds: float) -> None:
+        """Hear how long a slice of so many changed items took."""
+        if seconds > LONG_S:
+            self.size = max(self.size // 2, SMALLEST)
+        elif seconds < SHORT_S and items >= self.size:
+            self.size = min(self.size * 2, LARGEST)
+
+
+class IndexedSoFar:
+    """Tells embedders how far in item-vectors this recommender is: the sum of its partitions' offsets."""
+
+    def __init__(self, client: redis.Redis, worker_id: str, every_s: float = 0.1) -> None:
+        self._client = client
+        self._worker_id = worker_id
+        self._every_s = every_s
+        self._told = -1
+        self._next = 0.0
+
+    def tell(self, position: int, now_ms: int) -> None:
+        """Tell it unless it was told just now. A Redis that is away hears it later."""
+        now = time.monotonic()
+        if position == self._told or now < self._next:
+            return
+        self._next = now + self._every_s
+        try:
+            call(self._client, ("HSET", keys.INDEXED, self._worker_id, f"{position} {now_ms}"), "telling what is indexed")
+            call(self._client, ("EXPIRE", keys.INDEXED, keys.INDEXED_TTL_S), "telling what is indexed")
+        except StoreUnavailable as error:
+            log.info("not told what is indexed", error=str(error))
+            return
+        self._told = position
+
+
+class Pressure:
+    """Holds back what nobody waits for while the slowest living recommender has too much before it.
+
+    ``made`` returns the sum of the offsets of all that is in item-vectors. Without Redis nobody is held back.
+    """
+
+    def __init__(self, client: redis.Redis, made: Callable[[], int], now_ms: Callable[[], int]) -> None:
+        self._client = client
+        self._made = made
+        self._now_ms = now_ms
+        #: Per recommender: its position, when it was told, and how many vectors a second it takes.
+        self._seen: dict[str, tuple[int, int, float]] = {}
+
+    def wait(self, stop: Callable[[], bool]) -> None:
+        """Return when there is room, when ``stop`` says so, or when patience is over."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not stop() and time.monotonic() < deadline and self.high():
+            time.sleep(LOOK_S)
+
+    def high(self) -> bool:
+        """Tell whether some recommender has more before it than it takes in ``AHEAD_S``."""
+        made = self._made()
+        return any(made - at > max(AHEAD, AHEAD_S * rate) for at, rate in self._positions())
+
+    def _positions(self) -> list[tuple[int, float]]:
+        try:
+            told = call(self._client, ("HGETALL", keys.INDEXED), "reading what is indexed")
+        except StoreUnavailable:
+            return []
+        now_ms, seen = self._now_ms(), {}
+        flat = [item for pair in told.items() for item in pair] if isinstance(told, dict) else list(told)
+        for name, value in zip(flat[::2], flat[1::2], strict=True):
+            at, when = map(int, value.split())
+            # Who has nothing to do tells nothing; who does nothing although it should is dead, or will be told so by others.
+            if now_ms - when <= FRESH_MS:
+                seen[name.decode()] = at, when, self._rate(name.decode(), at, when)
+        self._seen = seen
+        return [(at, rate) for at, _, rate in seen.values()]
+
+    def _rate(self, name: str, at: int, when: int) -> float:
+        before = self._seen.get(name)
+        if before is None:
+            return 0.0
+        if when <= before[1]:
+            return before[2]
+        return 0.7 * before[2] + 0.3 * 1000.0 * max(at - before[0], 0) / (when - before[1])
