@@ -28,6 +28,7 @@ _VERBS: Final = {
     "dlq": "dlq:dlq",
     "forget": "forget:forget",
     "rebuild": "rebuild:rebuild",
+    "model": "model_use:model",
     "experiment": "experiment:experiment",
     "doctor": "doctor:doctor",
     "replay": "run:replay",

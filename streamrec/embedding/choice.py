@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +27,15 @@ def choice_of(settings: ModelSettings, encoder: Encoder) -> ModelChoice:
     return ModelChoice(settings=said | {"name": settings.name}, digest=encoder.digest, dim=encoder.dim)
 
 
+def of_the_machine(own: ModelSettings) -> dict[str, Any]:
+    """Return the settings that are the same for every model here."""
+    return {name: getattr(own, name) for name in sorted(_OF_THE_MACHINE)}
+
+
 def settings_of(choice: ModelChoice, own: ModelSettings) -> ModelSettings:
     """Return the settings that load the model here, on ``own``'s device. Raises ConfigError for what this version cannot read."""
-    machine = {name: getattr(own, name) for name in _OF_THE_MACHINE}
     try:
-        return ModelSettings.model_validate(machine | choice.settings)
+        return ModelSettings.model_validate(of_the_machine(own) | choice.settings)
     except ValidationError as error:
         names = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
         msg = f"the model {choice.name} is described by settings that this version cannot read ({names}); bring this worker up to date"

@@ -210,8 +210,13 @@ class ModelChoice(msgspec.Struct, frozen=True, kw_only=True):
 
     #: Settings of the section ``model`` that decide what the vectors are; each worker adds its own device, threads and folders.
     settings: dict[Annotated[str, Meta(max_length=64)], Any]
-    digest: Annotated[str, Meta(min_length=1, max_length=64, pattern="^[0-9a-f]+$")]
+    digest: Annotated[str, Meta(min_length=1, max_length=64, description="hexadecimal")]
     dim: Annotated[int, Meta(ge=1, le=8192)]
+
+    def __post_init__(self) -> None:
+        """Refuse a digest that could not stand behind an item's id."""
+        if not set(self.digest) <= set("0123456789abcdef"):
+            raise ValueError("digest holds what is no hexadecimal digit")
 
     @property
     def name(self) -> str:
