@@ -13,7 +13,7 @@ from streamrec.errors import BrokerUnavailable, StreamrecError
 from streamrec.events import CatalogItem, ItemVector, ModelPlan, encode
 from streamrec.events.topics import CATALOG, MODEL_PLAN, VECTORS
 from workers.groups import EMBEDDER, GROUPS
-from workers.pace import Pressure, Slices
+from workers.pace import LARGEST, Pressure, Slices
 from workers.parts import Parts, Role
 from workers.sweeper import Sweeper
 from workers.transport.admin import partitions
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-#: A record so far behind the group's first unhandled one would wait: the lane of the end takes it, if it is news.
+#: With more records than this before it a record would wait: the lane of the end takes it, if it is news.
 LATE: Final = 128
 #: More new items than this at once are a bulk load, which nobody waits for item by item.
 CROWD: Final = 64
@@ -77,11 +77,15 @@ class EmbedderRole:
         self._passed = 0
         self._rate = (0, time.monotonic(), 0.0)
         self._made: dict[Place, int] = {}
+        #: Per partition of the catalogue, the offset after the last record that the lane of the end has seen.
+        self._ends: dict[Place, int] = {}
         self._retry: tuple[ModelPlan, float] | None = None
         self._look_again_at = 0.0
         self.core = parts.core("embedder")
         self._planning = _lane("plan")
-        self.pressure = Pressure(parts.redis, lambda: sum(self._made.values()), parts.clock.now_ms)
+        #: What we sent is in the topic before we read it there ourselves.
+        self._arrived = parts.producer.watch(VECTORS)
+        self.pressure = Pressure(parts.redis, self._made_so_far, parts.clock.now_ms)
         self._build()
 
     def _build(self) -> None:
@@ -105,14 +109,15 @@ class EmbedderRole:
 
     def take_live(self, records: Sequence[Record]) -> None:
         """Embed what the group reads; hold back while it is a backlog and recommenders are behind."""
-        self._embed(records, self._let_recommenders_go if self._is_backlog() else _at_once)
+        crowd = len(records) > LATE or self._behind() > LATE
+        self._embed(records, self._let_recommenders_go if crowd else _at_once)
 
     def take_end(self, records: Sequence[Record]) -> None:
         """Embed what the group would come to too late."""
         changed: list[Record] = []
         new: list[Record] = []
-        for record in records:
-            if self._is_late(record) and isinstance(record.value, CatalogItem):
+        for record in self._waiting(records):
+            if isinstance(record.value, CatalogItem):
                 news = self.lineup.is_news(record.key, record.value)
                 if news:
                     changed.append(record)
@@ -161,26 +166,25 @@ class EmbedderRole:
             encoders[plan.previous.digest].load()
         return encoders
 
-    def _embed(self, records: Sequence[Record], wait: Callable[[], None]) -> int:
+    def _embed(self, records: Sequence[Record], wait: Callable[[], int]) -> int:
         """Have the records embedded slice by slice and their vectors acknowledged; return how many vectors that made."""
         items, made, until = pairs(records, CatalogItem), 0, time.monotonic() + WAIT_S
         while items:
-            if time.monotonic() < until:
-                wait()
-            n = self._slices.size
+            room = wait() if time.monotonic() < until else LARGEST
+            n = min(self._slices.size, room)
             made += self.core.submit(self._slice, items[:n]).result()
             items = items[n:]
         self.core.submit(self._flush).result()
         return made
 
-    def _let_recommenders_go(self) -> None:
-        self.pressure.wait(lambda: self.live.should_stop)
+    def _let_recommenders_go(self) -> int:
+        return self.pressure.wait(lambda: self.live.should_stop)
 
-    def _let_others_go(self) -> None:
+    def _let_others_go(self) -> int:
         deadline = time.monotonic() + YIELD_S
         while (self.group.busy or self.end.reader.busy) and time.monotonic() < deadline and not self.bulk.should_stop:
             time.sleep(0.002)
-        self.pressure.wait(lambda: self.bulk.should_stop)
+        return self.pressure.wait(lambda: self.bulk.should_stop)
 
     # -- the core thread ---------------------------------------------------------------------------------------------------
 
@@ -258,16 +262,29 @@ class EmbedderRole:
     def _is_mine(self, item_id: str) -> bool:
         return (CATALOG, partition_of(item_id.encode(), self._partitions)) in self._owned()
 
+    def _made_so_far(self) -> int:
+        made = {number: end for (_, number), end in list(self._made.items())}
+        return sum(max(made.get(n, 0), self._arrived.get(n, 0)) for n in made.keys() | self._arrived.keys())
+
     def _due(self) -> int:
         return self.lineup.plan.version if self.lineup.plan is not None else 0
 
-    def _is_backlog(self) -> bool:
-        lag = self.group.lag
-        return max(lag.values(), default=0) > LATE
+    def _waiting(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Return the records that the group has not handled, if it has so much before it that they would be late.
 
-    def _is_late(self, record: Record) -> bool:
-        handled = self.group.backlog.handled((record.topic, record.partition))
-        return self.group.busy if handled is None else record.offset - handled > LATE
+        All partitions count: they come through one queue, and a partition's last records stand in it behind the others'.
+        """
+        self._ends |= {(r.topic, r.partition): r.offset + 1 for r in records}
+        if self._behind() <= LATE:
+            return ()
+        handled = {place: self.group.backlog.handled(place) or 0 for place in {(r.topic, r.partition) for r in records}}
+        return [r for r in records if r.offset >= handled[r.topic, r.partition]]
+
+    def _behind(self) -> int:
+        """Return how many records lie between what the group has handled and what was seen at the end."""
+        owned = self._owned()
+        ends = [(place, end) for place, end in list(self._ends.items()) if place in owned]
+        return sum(max(end - (self.group.backlog.handled(place) or 0), 0) for place, end in ends)
 
     def status(self) -> dict[str, int]:
         """Return the numbers of the heartbeat."""
@@ -291,8 +308,9 @@ def _lane(name: str) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"embedder-{name}")
 
 
-def _at_once() -> None:
+def _at_once() -> int:
     """Wait for nobody."""
+    return LARGEST
 
 
 def build(parts: Parts) -> Role:

@@ -25,6 +25,8 @@ SMALLEST, LARGEST = 8, 1024
 AHEAD_S, AHEAD = 0.3, 256
 #: Positions are read so often, and count for so long.
 LOOK_S, FRESH_MS = 0.05, 5_000
+#: Who has nothing to do says so as often: who is silent is no longer counted.
+REPEAT_S = 1.0
 #: A recommender that does not move at all holds nobody up for longer than this, per slice.
 PATIENCE_S = 3.0
 
@@ -54,9 +56,9 @@ class IndexedSoFar:
         self._next = 0.0
 
     def tell(self, position: int, now_ms: int) -> None:
-        """Tell it unless it was told just now. A Redis that is away hears it later."""
+        """Tell it unless it was told just now, and again while nothing comes. A Redis that is away hears it later."""
         now = time.monotonic()
-        if position == self._told or now < self._next:
+        if now < (self._next if position != self._told else self._next + REPEAT_S):
             return
         self._next = now + self._every_s
         try:
@@ -81,16 +83,17 @@ class Pressure:
         #: Per recommender: its position, when it was told, and how many vectors a second it takes.
         self._seen: dict[str, tuple[int, int, float]] = {}
 
-    def wait(self, stop: Callable[[], bool]) -> None:
-        """Return when there is room, when ``stop`` says so, or when patience is over."""
+    def wait(self, stop: Callable[[], bool]) -> int:
+        """Return how many vectors there is room for: when there is any, when ``stop`` says so, or when patience is over."""
         deadline = time.monotonic() + PATIENCE_S
-        while not stop() and time.monotonic() < deadline and self.high():
+        while (room := self.room()) < SMALLEST and not stop() and time.monotonic() < deadline:
             time.sleep(LOOK_S)
+        return max(room, SMALLEST)
 
-    def high(self) -> bool:
-        """Tell whether some recommender has more before it than it takes in ``AHEAD_S``."""
-        made = self._made()
-        return any(made - at > max(AHEAD, AHEAD_S * rate) for at, rate in self._positions())
+    def room(self) -> int:
+        """Return how many vectors the slowest recommender takes in ``AHEAD_S`` besides those that it has before it."""
+        positions, made = self._positions(), self._made()
+        return min((int(max(AHEAD, AHEAD_S * rate)) - (made - at) for at, rate in positions), default=LARGEST)
 
     def _positions(self) -> list[tuple[int, float]]:
         try:
@@ -101,7 +104,6 @@ class Pressure:
         flat = [item for pair in told.items() for item in pair] if isinstance(told, dict) else list(told)
         for name, value in zip(flat[::2], flat[1::2], strict=True):
             at, when = map(int, value.split())
-            # Who has nothing to do tells nothing; who does nothing although it should is dead, or will be told so by others.
             if now_ms - when <= FRESH_MS:
                 seen[name.decode()] = at, when, self._rate(name.decode(), at, when)
         self._seen = seen
