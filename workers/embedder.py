@@ -48,7 +48,7 @@ TRY_AGAIN_S: Final = 30.0
 
 
 class EmbedderRole:
-    """Three lanes feed one thread, on which the lineup is touched, slice by slice, so that none waits for more than a slice of another.
+    """Three lanes feed one thread, on which the lineup is touched, slice by slice: none waits for more than a slice of another.
 
     - *live*: the group, in order, with offsets. What comes in one go by the million is a backlog here.
     - *end*: while the group is behind, what changes known items, and new items that come one by one, are taken at the end of the
@@ -154,7 +154,7 @@ class EmbedderRole:
         self.core.submit(self._follow, plan, encoders).result()
 
     def _opened(self, plan: ModelPlan, in_play: Collection[str]) -> dict[str, LazyEncoder]:
-        """Open what is sure to be needed and not in play; the previous model, once its time is over, only if it is needed after all.
+        """Open what is sure to be needed and not in play; a previous model whose time is over only opens if it is asked.
 
         Raises as ``LazyEncoder``.
         """
@@ -220,7 +220,7 @@ class EmbedderRole:
         except BrokerUnavailable:
             self._resend = True
             raise
-        self.parts.observer.count("embedded", VECTORS, len(self._unsent))
+        self.parts.observer.count("embedded", VECTORS, sum(vector is not None for vector in self._unsent.values()))
         self._unsent.clear()
 
     def _follow(self, plan: ModelPlan, encoders: Mapping[str, LazyEncoder]) -> None:

@@ -31,7 +31,7 @@ ASK_AGAIN_S: Final = 1.0
 class Models:
     """Follows the plan. Without one the encoder is the one of the settings.
 
-    A model may answer before its encoder is open; texts are not searched for until it is, and lists have their vectors all the same.
+    A model may answer before its encoder is open: then lists have their vectors all the same, and texts are not searched for.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -80,7 +80,7 @@ class Models:
             knowledge.follow(self._plan)
 
     def open(self, plan: ModelPlan) -> None:
-        """Open the encoders that are sure to be needed; one that does not open is tried again with the plan, or at the next start."""
+        """Open the encoders that are sure to be needed; one that does not open is tried again at the next plan or start."""
         self.problem = ""
         keeps = plan.previous is not None and self._now_ms() < plan.keep_until
         for choice in plan.choices if keeps else (plan.wanted,):
@@ -115,7 +115,7 @@ class Models:
     def meet(self, messages: Sequence[tuple[str, ItemVector | None]]) -> None:
         """Ask for the plan where a vector is of a model that nobody has told us of: its embedder knows more than we do.
 
-        Were it refused instead, it would be missing until the next start. Raises nothing: a broker that does not answer is asked again.
+        Were it refused instead, it would be missing until the next start. A broker that does not answer is asked again.
         """
         assert self._knowledge is not None
         unknown = self._knowledge.replica.strangers(messages) - self._strangers

@@ -28,8 +28,8 @@ LOOK_S: Final = 0.5
 class Saved:
     """The state of ``topics``, from the newest snapshot that can be trusted, and where in Kafka it stands.
 
-    ``models`` holds, per digest, the dimension of each model whose vectors a snapshot may hold. Without a folder, or with nothing in it
-    that can be used, the state is an empty one. Raises BrokerUnavailable.
+    ``models`` holds, per digest, the dimension of each model whose vectors a snapshot may hold. Without a folder, or with nothing
+    in it that can be used, the state is an empty one. Raises BrokerUnavailable.
     """
 
     def __init__(self, parts: Parts, topics: Collection[str], models: Mapping[str, int], build: Callable[[], Knowledge]) -> None:

@@ -15,7 +15,9 @@ from streamrec.cli.output import emit, json_option, table
 @click.option("--before", default="hashing", show_default=True, help="The model that the shop begins with.")
 @click.option("--after", default="hashing-96", show_default=True, help="The model that it changes to.")
 @click.option("--live-rate", type=click.FloatRange(0.1), default=5.0, show_default=True, help="Live changes per second.")
-@click.option("--search-rate", type=click.FloatRange(0.1), default=10.0, show_default=True, help="Searches per second, each judged.")
+@click.option(
+    "--search-rate", type=click.FloatRange(0.1), default=10.0, show_default=True, help="Searches per second, each judged."
+)
 @click.option("--idle", "idle_s", type=click.FloatRange(0), default=10.0, show_default=True, help="Seconds of live changes alone.")
 @click.option("--embedders", type=click.IntRange(1), default=1, show_default=True, help="Embedder processes.")
 @click.option("--recommenders", type=click.IntRange(1), default=1, show_default=True, help="Recommender processes.")
@@ -34,7 +36,9 @@ def rollover(as_json: bool, **choices: Any) -> None:
     for phase, told in found["live"].items():
         ms = told["to_found_ms"] or {}
         topic = told["to_topic_ms"] or {}
-        rows.append([phase, told["changes"], *(topic.get(q, "-") for q in ("p50", "p99")), *(ms.get(q, "-") for q in ("p50", "p99"))])
+        rows.append(
+            [phase, told["changes"], *(topic.get(q, "-") for q in ("p50", "p99")), *(ms.get(q, "-") for q in ("p50", "p99"))]
+        )
     table(["live changes", "changes", "→ topic p50 ms", "p99", "→ found p50 ms", "p99"], rows)
     bulk, change, searches = found["bulk"], found["change"], found["searches"]
     click.echo(f"bulk: {bulk['alone']['per_s']:,} items/s alone, {bulk['beside_live']['per_s']:,} beside live changes")

@@ -29,7 +29,9 @@ def model() -> None:
 
 @model.command("use")
 @click.argument("name")
-@click.option("--set", "said", multiple=True, metavar="SETTING=VALUE", help="A setting of the section `model` besides; may be repeated.")
+@click.option(
+    "--set", "said", multiple=True, metavar="SETTING=VALUE", help="A setting of the section `model` besides; may be repeated."
+)
 @click.option("--keep", "keep_ms", type=Span(), default="24h", show_default=True, help="How long going back takes no embedding.")
 @click.option("--wait", is_flag=True, help="Return when every living recommender answers from it.")
 @json_option
@@ -78,7 +80,10 @@ def use(parts: Parts, name: str, said: tuple[str, ...], keep_ms: int, wait: bool
 @json_option
 @pass_parts
 def status(parts: Parts, as_json: bool) -> None:
-    """Show which model answers where, and how far the next one is; exit code 1 while not every recommender serves what is wanted."""
+    """Show which model answers where, and how far the next one is.
+
+    Exit code 1 while not every recommender serves what is wanted.
+    """
     from streamrec.cli.fleet import living_workers
 
     plan = parts.broker.plan()
@@ -247,4 +252,5 @@ def _show(plan: ModelPlan | None, found: dict[str, Any]) -> None:
         if found[what]:
             table(columns, [[one[column] for column in columns] for one in found[what]], title=what)
     if found["left"] and found["per_s"]:
-        click.echo(f"{found['left']:,} records of the catalogue left, {found['per_s']:,} vectors/s: about {found['left'] // found['per_s']} s")
+        rate, left = found["per_s"], found["left"]
+        click.echo(f"{left:,} records of the catalogue left, {rate:,} vectors/s: about {left // rate} s")

@@ -38,7 +38,7 @@ def settings_of(choice: ModelChoice, own: ModelSettings) -> ModelSettings:
         return ModelSettings.model_validate(of_the_machine(own) | choice.settings)
     except ValidationError as error:
         names = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
-        msg = f"the model {choice.name} is described by settings that this version cannot read ({names}); bring this worker up to date"
+        msg = f"the model {choice.name} is described by settings that this version cannot read ({names}); bring it up to date"
         raise ConfigError(msg) from None
 
 

@@ -63,7 +63,9 @@ class Topic:
         return config
 
 
-_CONTRACTS: Final[dict[str, tuple[Literal["item_id", "user_id", "campaign_id", "plan", "source key"], type[m.Payload] | None, Any]]] = {
+_CONTRACTS: Final[
+    dict[str, tuple[Literal["item_id", "user_id", "campaign_id", "plan", "source key"], type[m.Payload] | None, Any]]
+] = {
     CATALOG: ("item_id", m.CatalogItem, "json"),
     PRICE: ("item_id", m.Price, "json"),
     STOCK: ("item_id", m.Stock, "json"),

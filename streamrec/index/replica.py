@@ -69,8 +69,9 @@ class VectorReplica:
     neither takes the place of the other; the target takes over when it covers what is served, and nobody else ever does; and the
     model that it took over from is kept whole, so that it may come back at once. While ``held`` nobody takes over: a topic that is
     read from its beginning holds vectors of both, and which of them covers the other is known at its end.
- ``row`` gives the row of an item id in the item table, creating it where needed; ``gone`` marks the
-    rows that the catalogue removed, which nobody needs to cover.
+
+    ``row`` gives the row of an item id in the item table, creating it where needed; ``gone`` marks the rows that the catalogue
+    removed, which nobody needs to cover.
     """
 
     def __init__(

@@ -17,7 +17,8 @@ Place = tuple[str, int]
 class Origin:
     """Where a state comes from, as it is now.
 
-    ``models`` holds, per digest, the dimension of each model whose vectors are of use here; ``topics`` holds each topic's id, ``bounds`` per topic and partition its first offset and the one after its last.
+    ``models`` holds, per digest, the dimension of each model whose vectors are of use here; ``topics`` holds each topic's id,
+    ``bounds`` per topic and partition its first offset and the one after its last.
     """
 
     models: Mapping[str, int]
@@ -27,7 +28,7 @@ class Origin:
     bounds: Mapping[Place, tuple[int, int]]
 
     def manifest(self, made_at: int, next_offsets: Mapping[Place, int], model: tuple[str, int] | None = None) -> Manifest:
-        """Return the manifest of a snapshot that stands for these offsets; ``model`` is what is served, by default our first one."""
+        """Return the manifest of a snapshot that stands for these offsets; ``model`` is what is served, else our first one."""
         digest, dim = model or next(iter(self.models.items()))
         per_topic = {
             topic: TopicNote(id_, {number: offset for (name, number), offset in next_offsets.items() if name == topic})

@@ -113,7 +113,12 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
         m.ItemNeighbours, as_of=TIMES, popularity=WEIGHTS, neighbours=_many(NEIGHBOURS), state=st.binary(max_size=64)
     ),
     "model-plan": st.builds(
-        m.ModelPlan, version=st.integers(1, 99), wanted=CHOICES, previous=st.none() | CHOICES, ts=TIMES, keep_until=st.integers(0, 2**50)
+        m.ModelPlan,
+        version=st.integers(1, 99),
+        wanted=CHOICES,
+        previous=st.none() | CHOICES,
+        ts=TIMES,
+        keep_until=st.integers(0, 2**50),
     ),
 }
 TOPIC_NAMES = sorted(VALUES)

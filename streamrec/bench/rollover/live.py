@@ -72,6 +72,8 @@ class Change:
     sent_at: float
     in_topic_at: float = 0.0
     found_at: float = 0.0
+    #: Whether the item changed again before this change was found: nobody can find it any more.
+    superseded: bool = False
 
 
 class Tail(threading.Thread):
@@ -180,6 +182,9 @@ class Live:
         self._version += 1
         item_id, title, ts = f"{LIVE}{n}", live_title(n, version), time.time_ns() // 1_000_000
         change = Change(item_id, title, ts, self.phase, time.monotonic())
+        for older in [one for one in self._waiting if one.item_id == item_id]:
+            older.superseded = True
+            self._waiting.remove(older)
         self.producer.send(CATALOG, item_id, orjson.dumps({"title": title, "price": 9.5, "quantity": 5, "ts": ts}))
         self.changes.append(change)
         self._waiting.append(change)
@@ -207,6 +212,7 @@ def latencies(changes: Sequence[Change], phase: str) -> dict[str, Any]:
     return {
         "changes": len(mine),
         "not_found": sum(not change.found_at for change in mine),
+        "superseded": sum(change.superseded for change in mine),
         "to_topic_ms": _quantiles(topic),
         "to_found_ms": _quantiles(found),
     }
@@ -215,7 +221,9 @@ def latencies(changes: Sequence[Change], phase: str) -> dict[str, Any]:
 def _quantiles(values: Sequence[float]) -> dict[str, float] | None:
     if not values:
         return None
-    at = {name: values[min(int(share * len(values)), len(values) - 1)] for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))}
+    at = {
+        name: values[min(int(share * len(values)), len(values) - 1)] for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
+    }
     return {name: round(1000 * value, 1) for name, value in (at | {"max": values[-1]}).items()}
 
 

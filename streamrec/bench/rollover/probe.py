@@ -27,7 +27,9 @@ class Prober(threading.Thread):
     An answer is *mixed* when an item's score is not the cosine, by that model, of the query and the item's own text.
     """
 
-    def __init__(self, url: str, models: Mapping[str, tuple[str, Encoder]], items: int, *, rate: float, n: int = 10, seed: int = 7) -> None:
+    def __init__(
+        self, url: str, models: Mapping[str, tuple[str, Encoder]], items: int, *, rate: float, n: int = 10, seed: int = 7
+    ) -> None:
         super().__init__(name="prober", daemon=True)
         self._page = Page(url)
         self._models = models

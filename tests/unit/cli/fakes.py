@@ -254,7 +254,7 @@ class FakeParts(Parts):
             raise ConnectionRefusedError(f"nobody listens at {url}")
         return self.pages[url]
 
-    def heartbeat(self, worker_id: str, *roles: str, ready: bool = True, url: str = "http://w:1", **more: int) -> None:
+    def heartbeat(self, worker_id: str, *roles: str, ready: bool = True, url: str = "http://w:1", **more: int | str) -> None:
         state = {
             "id": worker_id,
             "pid": 1,
