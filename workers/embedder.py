@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, cast
 
@@ -22,12 +23,15 @@ from workers.transport.partitioner import partition_of
 from workers.transport.plan import read_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
     from streamrec.embedding import Encoder
     from workers.transport.batch import Place, Record
     from workers.transport.group import GroupReader
     from workers.transport.lanes import PassReader
+
+#: Turns messages of the catalogue into messages of item-vectors.
+Embed = Callable[[Sequence[tuple[str, CatalogItem | None]]], list[tuple[str, ItemVector | None]]]
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +47,8 @@ YIELD_S: Final = 0.25
 WAIT_S: Final = 20.0
 #: How often what time makes due is looked for, how many vectors are taken back at once, and how often all of them are looked at.
 SWEEP_S, TAKE_BACK, LOOK_AGAIN_S = 0.25, 500, 60.0
+#: So long after a model left its vectors are taken back: recommenders that are a little behind still answer from it.
+LEAVE_S: Final = 3.0
 #: A model that did not load is tried again so often.
 TRY_AGAIN_S: Final = 30.0
 
@@ -80,7 +86,7 @@ class EmbedderRole:
         #: Per partition of the catalogue, the offset after the last record that the lane of the end has seen.
         self._ends: dict[Place, int] = {}
         self._retry: tuple[ModelPlan, float] | None = None
-        self._look_again_at = 0.0
+        self._look_again_at = self._take_back_at = 0.0
         self.core = parts.core("embedder")
         self._planning = _lane("plan")
         #: What we sent is in the topic before we read it there ourselves.
@@ -130,7 +136,7 @@ class EmbedderRole:
 
     def take_pass(self, records: Sequence[Record]) -> None:
         """Embed what has no vector of a model in play."""
-        self._passed += self._embed([r for r in records if r.value is not None], self._let_others_go)
+        self._passed += self._embed(records, self._let_others_go, self.lineup.fill)
 
     def take_plan(self, records: Sequence[Record]) -> None:
         """Open the plan's encoders here, then have them in play."""
@@ -166,13 +172,14 @@ class EmbedderRole:
             encoders[plan.previous.digest].load()
         return encoders
 
-    def _embed(self, records: Sequence[Record], wait: Callable[[], int]) -> int:
+    def _embed(self, records: Sequence[Record], wait: Callable[[], int], by: Embed | None = None) -> int:
         """Have the records embedded slice by slice and their vectors acknowledged; return how many vectors that made."""
         items, made, until = pairs(records, CatalogItem), 0, time.monotonic() + WAIT_S
+        embed = by or self.lineup.update
         while items:
             room = wait() if time.monotonic() < until else LARGEST
             n = min(self._slices.size, room)
-            made += self.core.submit(self._slice, items[:n]).result()
+            made += self.core.submit(self._slice, embed, items[:n]).result()
             items = items[n:]
         self.core.submit(self._flush).result()
         return made
@@ -194,9 +201,9 @@ class EmbedderRole:
             self.lineup.remember(key, vector)
         self._made.update({(r.topic, r.partition): r.offset + 1 for r in records})
 
-    def _slice(self, items: Sequence[tuple[str, CatalogItem | None]]) -> int:
+    def _slice(self, embed: Embed, items: Sequence[tuple[str, CatalogItem | None]]) -> int:
         start = time.perf_counter()
-        told = self.lineup.update(items)
+        told = embed(items)
         # Noted until Kafka has them: repeating the batch after a failed send finds nothing changed any more.
         self._unsent.update(told)
         self._send(dict(told))
@@ -235,12 +242,13 @@ class EmbedderRole:
             plan, self._retry = self._retry[0], None
             self._planning.submit(self._adopt, plan)
         if self.lineup.settle(self.parts.clock.now_ms()):
+            self._take_back_at = now + LEAVE_S
             log.info("previous model ends", in_play=list(self.lineup.in_play), left=self.lineup.strays)
         if now >= self._look_again_at:
             self._look_again_at = now + LOOK_AGAIN_S
             self.lineup.look_again()
         self._measure(now)
-        if self.group.busy or not self.lineup.strays:
+        if self.group.busy or not self.lineup.strays or now < self._take_back_at:
             return False
         gone = self.lineup.take_back(self._is_mine, TAKE_BACK)
         if gone:

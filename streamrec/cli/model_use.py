@@ -220,7 +220,9 @@ def _found(plan: ModelPlan | None, workers: list[Worker]) -> dict[str, Any]:
         for worker in workers
         if "embedder" in worker.roles
     ]
-    rate, left = sum(one["per_s"] for one in embedders), sum(one["left"] for one in embedders)
+    living = [worker for worker in workers if "embedder" in worker.roles]
+    rate, left = sum(one.pass_per_s for one in living), sum(one.pass_left for one in living)
+    served = [worker.model == wanted for worker in workers if "recommender" in worker.roles]
     return {
         "plan": plan.version if plan else 0,
         "wanted": _told(plan.wanted) if plan else None,
@@ -230,7 +232,7 @@ def _found(plan: ModelPlan | None, workers: list[Worker]) -> dict[str, Any]:
         "embedders": embedders,
         "per_s": rate,
         "left": left,
-        "done": plan is None or (bool(recommenders) and all(one["model"] == wanted for one in recommenders)),
+        "done": plan is None or (bool(served) and all(served)),
     }
 
 

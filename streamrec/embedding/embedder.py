@@ -86,6 +86,11 @@ class Embedder:
             return None
         return item.ts >= known.ts and content_digest(item_text(item), self._encoder.digest) != known.digest
 
+    def standing(self, item_id: str) -> tuple[bool, int] | None:
+        """Return whether the item is there, and the ts of what is known of it; None where nothing is. From any thread."""
+        known = self._items.peek(item_id)
+        return None if known is None else (known.digest != _GONE, known.ts)
+
     def embedded(self) -> list[str]:
         """Return the items that are known to have a vector."""
         return [item_id for item_id, known in self._items.pairs() if known.digest != _GONE]

@@ -29,6 +29,8 @@ class Lineup:
         #: Per digest, the wanted model first.
         self._embedders: dict[str, Embedder] = {encoder.digest: Embedder(encoder, max_items=max_items)}
         self._strays: dict[str, None] = {}
+        #: Per model, items that it was given by ``fill`` and that no other model knew.
+        self._filled: dict[str, set[str]] = {}
         #: Strays of items that were others' when they were looked at.
         self._others: dict[str, None] = {}
 
@@ -62,6 +64,7 @@ class Lineup:
         if self._plan is not None and plan.version <= self._plan.version:
             return False
         before, self._plan = self._embedders, plan
+        self._filled = {}
         self._embedders = {
             one.digest: before.get(one.digest) or Embedder(encoders[one.digest], max_items=self._max_items) for one in plan.choices
         }
@@ -80,6 +83,37 @@ class Lineup:
             for digest, embedder in self._embedders.items()
             for item_id, vector in embedder.update(items)
         ]
+
+    def fill(self, items: Sequence[tuple[str, CatalogItem | None]]) -> list[tuple[str, ItemVector | None]]:
+        """Return the messages of the items that a model in play lacks; ``items`` are what a catalogue holds from its beginning on.
+
+        Such a reading meets versions and removals that were long overtaken. What a model knows is therefore left as it is, and what
+        it lacks is embedded if the other model, which knew every change, has it in this version. Where no other knows the item it
+        is embedded, and a removal that is met later counts.
+        """
+        return [
+            (slot_key(item_id, self._slot(digest)), vector)
+            for digest, embedder in self._embedders.items()
+            for item_id, vector in embedder.update([one for one in items if self._lacks(digest, *one)])
+        ]
+
+    def _lacks(self, digest: str, item_id: str, item: CatalogItem | None) -> bool:
+        filled = self._filled.setdefault(digest, set())
+        if item is None:
+            if item_id not in filled:
+                return False
+            filled.discard(item_id)
+            return True
+        if self._embedders[digest].standing(item_id) is not None:
+            # Its own filling of a moment ago may be an older version than this one.
+            return item_id in filled
+        others = [one.standing(item_id) for name, one in self._embedders.items() if name != digest]
+        known = next((standing for standing in others if standing is not None), None)
+        if known is None:
+            filled.add(item_id)
+            return True
+        there, ts = known
+        return there and item.ts >= ts
 
     def remember(self, key: str, message: ItemVector | None) -> None:
         """Take note of a message that was sent before, by whomever."""

@@ -227,7 +227,10 @@ class VectorReplica:
         if self.held or not self._is_due(found, covers=covers):
             self.coverage = found.share
             return None
-        return self._index.switch(keep=not covers, whole=self._slots is not None)
+        rows = self._index.switch(keep=not covers, whole=self._slots is not None)
+        if not self._index.coverage(None if self._gone is None else self._gone()).next:
+            self._index.abandon()  # all of the old one was taken back before it was left
+        return rows
 
     def _is_due(self, found: Coverage, *, covers: bool) -> bool:
         if self._slots is not None:

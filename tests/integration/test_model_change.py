@@ -161,8 +161,8 @@ def test_in_the_middle_a_recommender_without_a_snapshot_serves_the_old_model_who
         _await_served(shop, NEW)
         # The old model's time is over: its vectors are taken back, and nobody keeps a place for them.
         await_until(lambda: _beat(shop, "embedder")["in_play"] == NEW.digest, "the old model is out of play")
-        await_until(lambda: _beat(shop, "embedder")["to_take_back"] == 0, "its vectors are taken back")
         await_until(lambda: _beat(shop, "recommender")["next_model"] == "", "nothing is kept of it")
+        await_until(lambda: _beat(shop, "embedder")["to_take_back"] == 0, "all of its vectors are taken back")
         assert _embedded(shop) == ITEMS // 2
         shop.publish([(CATALOG, f"{BULK}0", None)])
         _await_served(shop, NEW, ITEMS - 1)

@@ -133,3 +133,38 @@ def test_news_is_a_known_item_with_another_text(known: bool, word: str, news: bo
     # The new model lacks the item, which is the pass's business: only another text is news.
     assert lineup.is_news(name, item) is news
     assert lineup.is_news(name, None) is False
+
+
+def test_the_pass_gives_the_new_model_what_stands_and_nothing_that_was_overtaken() -> None:
+    """The catalogue from its beginning: an older version, the newer one, an item that was removed, one that came back."""
+    history = [
+        *items("a", ts=T0),
+        *items("a", ts=T0 + 1, word="newer"),
+        *items("gone", ts=T0),
+        ("gone", None),
+        *items("back", ts=T0),
+        ("back", None),
+        *items("back", ts=T0 + 2, word="again"),
+    ]
+    lineup = Lineup(OLD)
+    for one in history:
+        lineup.update([one])
+    lineup.follow(plan(1, NEW, OLD), ENCODERS)
+    told = [message for one in history for message in lineup.fill([one])]
+    assert [(key, vector.ts if vector else None) for key, vector in told] == [
+        (f"a{{{NEW.digest}}}", T0 + 1),
+        (f"back{{{NEW.digest}}}", T0 + 2),
+    ]
+    assert [lineup.fill([one]) for one in history] == [[]] * len(history)
+
+
+def test_where_no_other_model_knows_anything_the_pass_takes_the_catalogue_as_it_comes() -> None:
+    history = [*items("a", ts=T0), *items("gone", ts=T0), ("gone", None), *items("a", ts=T0 + 1, word="newer")]
+    lineup = Lineup(NEW)
+    lineup.follow(plan(1, NEW), ENCODERS)
+    told: dict[str, ItemVector | None] = {}
+    for one in history:
+        told.update(lineup.fill([one]))
+    [(key, vector)] = [(key, vector) for key, vector in told.items() if vector is not None]
+    assert (key, vector.ts) == (f"a{{{NEW.digest}}}", T0 + 1)
+    assert f"gone{{{NEW.digest}}}" in told

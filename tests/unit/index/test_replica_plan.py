@@ -73,12 +73,20 @@ def test_a_tombstone_takes_the_vector_of_its_own_slot_alone() -> None:
     fed, index = replica()
     fed.apply(of("aa", "a", "b", "c") + of("bb", "a", "b"))
     fed.apply(gone("bb", "a"))
-    assert (found(index), fed.coverage) == ({0, 1, 2}, pytest.approx(1 / 3))
+    assert found(index) == {0, 1, 2}
+    assert fed.coverage == pytest.approx(1 / 3)
     fed.apply(gone("aa", "c"))
     assert found(index) == {0, 1}
     fed.apply(of("bb", "a"))
     assert fed.model_digest == "bb"
     fed.apply(gone("aa", "a", "b"))
+    assert (fed.model_digest, fed.next_digest, found(index)) == ("bb", None, {0, 1})
+
+
+def test_nothing_is_kept_of_a_model_whose_vectors_were_taken_back_before_it_was_left() -> None:
+    fed, index = replica()
+    fed.apply(of("aa", "a", "b") + of("bb", "b"))
+    fed.apply(gone("aa", "a", "b") + of("bb", "a"))
     assert (fed.model_digest, fed.next_digest, found(index)) == ("bb", None, {0, 1})
 
 
@@ -93,10 +101,12 @@ def test_a_third_plan_drops_what_is_in_neither_and_refuses_its_vectors() -> None
     fed, _ = replica()
     fed.apply(of("aa", "a", "b") + of("bb", "a"))
     fed.follow("cc", 4, {"cc": "cc", "aa": ""})
-    assert fed.next_digest is None
+    dropped = fed.next_digest
+    assert dropped is None
     assert fed.apply(of("bb", "b")).refused == 1
     fed.apply([("a{cc}", vector(0, 1, 0, 0, model="cc")), ("b{cc}", vector(0, 1, 0, 0, model="cc"))])
-    assert (fed.model_digest, fed.next_digest) == ("cc", "aa")
+    served, kept = fed.model_digest, fed.next_digest
+    assert (served, kept) == ("cc", "aa")
 
 
 def test_strangers_are_models_that_nobody_told_of() -> None:
