@@ -19,6 +19,7 @@ from streamrec.config import Settings
 from streamrec.embedding import Encoder, HashingEncoder, Lineup
 from streamrec.events import CatalogItem, encode
 from streamrec.events.topics import CATALOG, MODEL_PLAN, VECTORS
+from streamrec.local import WorkerProcess
 from streamrec.recommender.knowledge import config_digest
 from tests.integration.shop import Shop, await_until, now_ms
 from workers.transport.plan import read_plan
@@ -31,13 +32,21 @@ SOON = {"STREAMREC_KAFKA__SESSION_TIMEOUT_MS": "2000"}
 OLD, NEW = HashingEncoder(), HashingEncoder(96)
 
 
+def _start(shop: Shop) -> tuple[WorkerProcess, WorkerProcess]:
+    """Return an embedder and a recommender that are ready; side by side they take as long as one."""
+    embedder, recommender = shop.start("embedder"), shop.start("recommender")
+    return embedder.wait_ready(60), recommender.wait_ready(60)
+
+
 def _load(shop: Shop, ts: int) -> None:
     shop.publish([(CATALOG, key, value) for key, value in bulk(0, ITEMS, ts)])
     shop.await_vectors(ITEMS)
 
 
 def _beat(shop: Shop, role: str) -> dict[str, Any]:
-    return next((beat for beat in shop.heartbeats() if role in beat["roles"] and beat["ready"]), {})
+    """Return what the role's newest worker says; one that was killed is heard of for some seconds more."""
+    said = [beat for beat in shop.heartbeats() if role in beat["roles"]]
+    return max(said, key=lambda beat: beat["at"], default={})
 
 
 def _use(shop: Shop, name: str, *options: str) -> dict[str, Any]:
@@ -50,7 +59,7 @@ def _use(shop: Shop, name: str, *options: str) -> dict[str, Any]:
 def _await_served(shop: Shop, encoder: Encoder, vectors: int = ITEMS) -> dict[str, Any]:
     def served() -> dict[str, Any]:
         beat = _beat(shop, "recommender")
-        return beat if (beat.get("model"), beat.get("vectors")) == (encoder.digest, vectors) else {}
+        return beat if beat.get("ready") and (beat["model"], beat["vectors"]) == (encoder.digest, vectors) else {}
 
     beat: dict[str, Any] = await_until(served, f"{vectors} vectors of {encoder.digest} served")
     return beat
@@ -85,8 +94,7 @@ def test_under_load_every_answer_is_of_one_model_and_every_change_is_found_by_th
     tmp_path: Path,
 ) -> None:
     with Shop(tmp_path, SOON) as shop:
-        victim = shop.worker("embedder")
-        shop.worker("recommender")
+        victim, _ = _start(shop)
         _load(shop, now_ms())
         with _load_on(shop, _beat(shop, "recommender")["url"]) as (live, prober):
             await_until(lambda: prober.answers[OLD.digest] > 5, "answers of the old model")
@@ -131,7 +139,7 @@ def test_in_the_middle_a_recommender_without_a_snapshot_serves_the_old_model_who
     tmp_path: Path,
 ) -> None:
     with Shop(tmp_path, SOON) as shop:
-        embedder, recommender = shop.worker("embedder"), shop.worker("recommender")
+        embedder, recommender = _start(shop)
         ts = now_ms()
         _load(shop, ts)
         # What an embedder leaves that dies after half of the catalogue.
@@ -146,7 +154,8 @@ def test_in_the_middle_a_recommender_without_a_snapshot_serves_the_old_model_who
         assert len(made) == ITEMS // 2
         shop.publish(made)
         recommender.kill()
-        shop.worker("recommender")
+        again = shop.worker("recommender")
+        await_until(lambda: _beat(shop, "recommender")["pid"] == again.pid, "the new recommender's word")
         beat = _await_served(shop, OLD)
         assert (beat["next_model"], beat["next_model_percent"]) == (NEW.digest, 50)
         await_until(lambda: _beat(shop, "recommender")["understands_text"], "the old model's encoder is open")
@@ -157,8 +166,9 @@ def test_in_the_middle_a_recommender_without_a_snapshot_serves_the_old_model_who
             assert [item["id"] for item in answer["items"]] == [f"{BULK}{n}"]
             assert answer["digest"] == config_digest(Settings(), OLD.digest)
         page.close()
-        shop.worker("embedder")
+        next_one = shop.worker("embedder")
         _await_served(shop, NEW)
+        await_until(lambda: _beat(shop, "embedder")["pid"] == next_one.pid, "the new embedder's word")
         # The old model's time is over: its vectors are taken back, and nobody keeps a place for them.
         await_until(lambda: _beat(shop, "embedder")["in_play"] == NEW.digest, "the old model is out of play")
         await_until(lambda: _beat(shop, "recommender")["next_model"] == "", "nothing is kept of it")
@@ -170,8 +180,7 @@ def test_in_the_middle_a_recommender_without_a_snapshot_serves_the_old_model_who
 
 def test_a_model_that_a_worker_cannot_open_is_told_and_the_old_one_goes_on(tmp_path: Path) -> None:
     with Shop(tmp_path, SOON) as shop:
-        shop.worker("embedder")
-        shop.worker("recommender")
+        _start(shop)
         _load(shop, now_ms())
         refused = shop.cli("model", "use", "nonsense")
         assert refused.returncode == 2
