@@ -46,14 +46,24 @@ class Slices:
 
 
 class IndexedSoFar:
-    """Tells embedders how far in item-vectors this recommender is: the sum of its partitions' offsets."""
+    """Tells embedders how far in item-vectors this recommender is, the sum of its partitions' offsets, and how quick it is.
+
+    How quick is measured while it works: what it was given in a second would say how much the embedders gave.
+    """
 
     def __init__(self, client: redis.Redis, worker_id: str, every_s: float = 0.1) -> None:
         self._client = client
         self._worker_id = worker_id
         self._every_s = every_s
+        self._rate = 0.0
         self._told = -1
         self._next = 0.0
+
+    def worked(self, vectors: int, seconds: float) -> None:
+        """Hear how long a batch of so many vectors took."""
+        if vectors and seconds > 0:
+            share = min(vectors / 1000, 0.3)  # a batch of one or two says little
+            self._rate += share * (vectors / seconds - self._rate) if self._rate else vectors / seconds
 
     def tell(self, position: int, now_ms: int) -> None:
         """Tell it unless it was told just now, and again while nothing comes. A Redis that is away hears it later."""
@@ -62,7 +72,11 @@ class IndexedSoFar:
             return
         self._next = now + self._every_s
         try:
-            call(self._client, ("HSET", keys.INDEXED, self._worker_id, f"{position} {now_ms}"), "telling what is indexed")
+            call(
+                self._client,
+                ("HSET", keys.INDEXED, self._worker_id, f"{position} {now_ms} {self._rate:.0f}"),
+                "telling what is indexed",
+            )
             call(self._client, ("EXPIRE", keys.INDEXED, keys.INDEXED_TTL_S), "telling what is indexed")
         except StoreUnavailable as error:
             log.info("not told what is indexed", error=str(error))
@@ -80,8 +94,6 @@ class Pressure:
         self._client = client
         self._made = made
         self._now_ms = now_ms
-        #: Per recommender: its position, when it was told, and how many vectors a second it takes.
-        self._seen: dict[str, tuple[int, int, float]] = {}
 
     def wait(self, stop: Callable[[], bool]) -> int:
         """Return how many vectors there is room for: when there is any, when ``stop`` says so, or when patience is over."""
@@ -95,24 +107,13 @@ class Pressure:
         positions, made = self._positions(), self._made()
         return min((int(max(AHEAD, AHEAD_S * rate)) - (made - at) for at, rate in positions), default=LARGEST)
 
-    def _positions(self) -> list[tuple[int, float]]:
+    def _positions(self) -> list[tuple[int, int]]:
+        """Return where each living recommender is, and how many vectors it takes in a second of work."""
         try:
             told = call(self._client, ("HGETALL", keys.INDEXED), "reading what is indexed")
         except StoreUnavailable:
             return []
-        now_ms, seen = self._now_ms(), {}
-        flat = [item for pair in told.items() for item in pair] if isinstance(told, dict) else list(told)
-        for name, value in zip(flat[::2], flat[1::2], strict=True):
-            at, when = map(int, value.split())
-            if now_ms - when <= FRESH_MS:
-                seen[name.decode()] = at, when, self._rate(name.decode(), at, when)
-        self._seen = seen
-        return [(at, rate) for at, _, rate in seen.values()]
-
-    def _rate(self, name: str, at: int, when: int) -> float:
-        before = self._seen.get(name)
-        if before is None:
-            return 0.0
-        if when <= before[1]:
-            return before[2]
-        return 0.7 * before[2] + 0.3 * 1000.0 * max(at - before[0], 0) / (when - before[1])
+        oldest = self._now_ms() - FRESH_MS
+        values = told.values() if isinstance(told, dict) else told[1::2]
+        known = [tuple(map(int, value.split())) for value in values]
+        return [(at, rate) for at, when, rate in known if when >= oldest]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
@@ -177,12 +178,14 @@ class Recommender:
 
     def take_internal(self, records: Sequence[Record]) -> None:
         """Take vectors and neighbours, and note which items' lists are due."""
+        start = time.perf_counter()
         vectors = [r for r in records if r.topic == VECTORS]
         messages = pairs(vectors, ItemVector)
         self.models.meet(messages)
         with self._switching():
             changed = self.knowledge.take_vectors(messages)
         self._indexed.update({(r.topic, r.partition): r.offset + 1 for r in vectors})
+        self.indexed.worked(len(vectors), time.perf_counter() - start)
         neighbours = pairs([r for r in records if r.topic == NEIGHBOURS], ItemNeighbours)
         self.knowledge.take_neighbours(neighbours)
         met = self.knowledge.items.find_all(tuple(item_id for item_id, _ in neighbours))
