@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, cast
 
+import msgspec
 import structlog
 
 from streamrec.embedding import LazyEncoder, Lineup, load_encoder
@@ -70,8 +71,8 @@ class EmbedderRole:
         #: Why the model that is wanted is not in play here; empty while it is.
         self.problem = ""
         self._partitions = partitions(settings.kafka)[CATALOG]
-        plan = read_plan(settings.kafka, "embedder-plan")
-        encoders = {} if plan is None else self._opened(plan, in_play=())
+        self._retry: tuple[ModelPlan, float] | None = None
+        plan, encoders = self._first_plan()
         first: Encoder = load_encoder(settings.model) if plan is None else encoders[plan.wanted.digest]
         self.lineup = Lineup(first, max_items=settings.index.max_items, max_missing=settings.index.max_missing)
         if plan is not None:
@@ -85,7 +86,6 @@ class EmbedderRole:
         self._made: dict[Place, int] = {}
         #: Per partition of the catalogue, the offset after the last record that the lane of the end has seen.
         self._ends: dict[Place, int] = {}
-        self._retry: tuple[ModelPlan, float] | None = None
         self._look_again_at = self._take_back_at = 0.0
         self.core = parts.core("embedder")
         self._planning = _lane("plan")
@@ -93,6 +93,28 @@ class EmbedderRole:
         self._arrived = parts.producer.watch(VECTORS)
         self.pressure = Pressure(parts.redis, self._made_so_far, parts.clock.now_ms)
         self._build()
+
+    def _first_plan(self) -> tuple[ModelPlan | None, dict[str, LazyEncoder]]:
+        """Return the plan to begin with, with its encoders; where the wanted model does not open the previous one alone is in play.
+
+        Raises as ``LazyEncoder`` where there is no previous one, or it does not open either.
+        """
+        plan = read_plan(self.parts.settings.kafka, "embedder-plan")
+        if plan is None:
+            return None, {}
+        try:
+            return plan, self._opened(plan, in_play=())
+        except StreamrecError as error:
+            if plan.previous is None:
+                raise
+            self._say_problem(plan, error)
+        self._retry = plan, time.monotonic() + TRY_AGAIN_S
+        plan = msgspec.structs.replace(plan, version=plan.version - 1, wanted=plan.previous, previous=None)
+        return plan, self._opened(plan, in_play=())
+
+    def _say_problem(self, plan: ModelPlan, error: StreamrecError) -> None:
+        self.problem = str(error)
+        log.error("model not opened", model=plan.wanted.name, error=self.problem, retry_s=TRY_AGAIN_S)
 
     def _build(self) -> None:
         parts = self.parts
@@ -152,8 +174,7 @@ class EmbedderRole:
             encoders = self._opened(plan, self.lineup.in_play)
         except StreamrecError as error:
             # The models in play go on: the wanted one is embedded by whoever can, and here as soon as it opens.
-            log.error("model not opened", model=plan.wanted.name, error=str(error), retry_s=TRY_AGAIN_S)  # noqa: TRY400
-            self.problem = str(error)
+            self._say_problem(plan, error)
             self.core.submit(setattr, self, "_retry", (plan, time.monotonic() + TRY_AGAIN_S)).result()
             return
         self.problem = ""
@@ -248,7 +269,8 @@ class EmbedderRole:
             self._look_again_at = now + LOOK_AGAIN_S
             self.lineup.look_again()
         self._measure(now)
-        if self.group.busy or not self.lineup.strays or now < self._take_back_at:
+        # While the wanted model does not open here its vectors are no leftovers, although it is not in play.
+        if self.problem or self.group.busy or not self.lineup.strays or now < self._take_back_at:
             return False
         gone = self.lineup.take_back(self._is_mine, TAKE_BACK)
         if gone:

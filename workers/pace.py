@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 SHORT_S, LONG_S = 0.02, 0.06
 SMALLEST, LARGEST = 8, 1024
 #: A live vector waits in item-vectors for as much of the slowest recommender's work, in seconds and at least so many vectors.
-AHEAD_S, AHEAD = 0.3, 256
+AHEAD_S, AHEAD = 0.15, 256
 #: Positions are read so often, and count for so long.
 LOOK_S, FRESH_MS = 0.05, 5_000
 #: Who has nothing to do says so as often: who is silent is no longer counted.
@@ -60,7 +60,7 @@ class IndexedSoFar:
         self._next = 0.0
 
     def worked(self, vectors: int, seconds: float) -> None:
-        """Hear how long a batch of so many vectors took."""
+        """Hear how long a batch of so many vectors took, with the time that it waited for its turn."""
         if vectors and seconds > 0:
             share = min(vectors / 1000, 0.3)  # a batch of one or two says little
             self._rate += share * (vectors / seconds - self._rate) if self._rate else vectors / seconds

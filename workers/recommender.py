@@ -92,6 +92,8 @@ class Recommender:
         plans = parts.replica("recommender-plan", [MODEL_PLAN], self.take_plan, self.models.thread)
         #: The offset after the last vector applied, by partition.
         self._indexed: dict[Place, int] = {place: at for place, at in self.saved.start.items() if place[0] == VECTORS}
+        #: Since when a batch of vectors that is there waits for its turn; 0: none did when the last was done.
+        self._waited_since = 0.0
         self.indexed = IndexedSoFar(parts.redis, new_worker_id())
         after = [shop.reader.ready, vectors.reader.ready, plans.reader.ready]
         # Without the shop's state there is nothing to rank: events wait until the replicas have caught up.
@@ -185,12 +187,14 @@ class Recommender:
         with self._switching():
             changed = self.knowledge.take_vectors(messages)
         self._indexed.update({(r.topic, r.partition): r.offset + 1 for r in vectors})
-        self.indexed.worked(len(vectors), time.perf_counter() - start)
+        self.indexed.worked(len(vectors), time.perf_counter() - (self._waited_since or start))
         neighbours = pairs([r for r in records if r.topic == NEIGHBOURS], ItemNeighbours)
         self.knowledge.take_neighbours(neighbours)
         met = self.knowledge.items.find_all(tuple(item_id for item_id, _ in neighbours))
         self.fallbacks.items_changed(np.concatenate([met[met >= 0], changed]).astype(np.int32))
         self.saved.applied(records)
+        # From here on the next batch, if it is there, waits for its turn among facts, visitors and repairs.
+        self._waited_since = time.perf_counter() if self.vectors_reader.in_flight > 1 else 0.0
 
     def take_plan(self, records: Sequence[Record]) -> None:
         """Follow a plan; on the thread of plans."""

@@ -180,7 +180,7 @@ def test_in_the_middle_a_recommender_without_a_snapshot_serves_the_old_model_who
 
 def test_a_model_that_a_worker_cannot_open_is_told_and_the_old_one_goes_on(tmp_path: Path) -> None:
     with Shop(tmp_path, SOON) as shop:
-        _start(shop)
+        embedder, _ = _start(shop)
         _load(shop, now_ms())
         refused = shop.cli("model", "use", "nonsense")
         assert refused.returncode == 2
@@ -197,6 +197,9 @@ def test_a_model_that_a_worker_cannot_open_is_told_and_the_old_one_goes_on(tmp_p
         shop.publish([(MODEL_PLAN, "plan", value)])
         await_until(lambda: "nonsense" in _beat(shop, "embedder").get("model_problem", ""), "the embedder says so")
         await_until(lambda: "nonsense" in _beat(shop, "recommender").get("model_problem", ""), "the recommender says so")
+        # And so does one that begins now.
+        embedder.kill()
+        shop.worker("embedder")
         shop.publish([(CATALOG, "fresh", {"title": "quite another thing", "ts": now_ms()})])
         beat = _await_served(shop, NEW, ITEMS + 1)
         page = Page(beat["url"])
