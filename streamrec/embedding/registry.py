@@ -73,7 +73,7 @@ def _hashing(settings: ModelSettings) -> Encoder:  # noqa: ARG001 - it has no se
 
 
 def _hashing_96(settings: ModelSettings) -> Encoder:  # noqa: ARG001 - it has no settings
-    return HashingEncoder(96)
+    return HashingEncoder(96, seed="another")
 
 
 _BUILDERS: Final[dict[str, Callable[[ModelSettings], Encoder]]] = {

@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.embedded_only]
 ITEMS = 240
 #: A member that was killed is missed soon.
 SOON = {"STREAMREC_KAFKA__SESSION_TIMEOUT_MS": "2000"}
-OLD, NEW = HashingEncoder(), HashingEncoder(96)
+OLD, NEW = HashingEncoder(), HashingEncoder(96, seed="another")
 
 
 def _start(shop: Shop) -> tuple[WorkerProcess, WorkerProcess]:

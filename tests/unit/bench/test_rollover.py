@@ -9,7 +9,7 @@ from streamrec.bench.rollover.probe import Prober
 from streamrec.bench.rollover.texts import BULK, bulk_title, live_title
 from streamrec.embedding import HashingEncoder
 
-OLD, NEW = HashingEncoder(), HashingEncoder(96)
+OLD, NEW = HashingEncoder(), HashingEncoder(96, seed="another")
 QUERY = bulk_title(3)
 
 

@@ -11,7 +11,7 @@ from streamrec.embedding import HashingEncoder
 from streamrec.events import ModelPlan
 from tests.unit.cli.fakes import NOW_MS, FakeParts, run
 
-OLD, NEW = HashingEncoder().digest, HashingEncoder(96).digest
+OLD, NEW = HashingEncoder().digest, HashingEncoder(96, seed="another").digest
 HOUR = 3_600_000
 
 
