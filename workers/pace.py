@@ -27,6 +27,8 @@ AHEAD_S, AHEAD = 0.15, 256
 LOOK_S, FRESH_MS = 0.05, 5_000
 #: Who has nothing to do says so as often: who is silent is no longer counted.
 REPEAT_S = 1.0
+#: A Redis that is away answers late: it is not asked for so long.
+AWAY_S = 5.0
 #: A recommender that does not move at all holds nobody up for longer than this, per slice.
 PATIENCE_S = 3.0
 
@@ -80,6 +82,7 @@ class IndexedSoFar:
             call(self._client, ("EXPIRE", keys.INDEXED, keys.INDEXED_TTL_S), "telling what is indexed")
         except StoreUnavailable as error:
             log.info("not told what is indexed", error=str(error))
+            self._next = time.monotonic() + AWAY_S
             return
         self._told = position
 
@@ -94,6 +97,7 @@ class Pressure:
         self._client = client
         self._made = made
         self._now_ms = now_ms
+        self._ask_at = 0.0
 
     def wait(self, stop: Callable[[], bool]) -> int:
         """Return how many vectors there is room for: when there is any, when ``stop`` says so, or when patience is over."""
@@ -109,9 +113,12 @@ class Pressure:
 
     def _positions(self) -> list[tuple[int, int]]:
         """Return where each living recommender is, and how many vectors it takes in a second of work."""
+        if time.monotonic() < self._ask_at:
+            return []
         try:
             told = call(self._client, ("HGETALL", keys.INDEXED), "reading what is indexed")
         except StoreUnavailable:
+            self._ask_at = time.monotonic() + AWAY_S
             return []
         oldest = self._now_ms() - FRESH_MS
         values = told.values() if isinstance(told, dict) else told[1::2]

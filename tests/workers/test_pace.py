@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from streamrec.lists import keys
 from workers.pace import AHEAD, AHEAD_S, LARGEST, SMALLEST, IndexedSoFar, Pressure, Slices
@@ -79,6 +81,9 @@ def test_what_is_indexed_is_told_at_most_so_often_and_again_while_nothing_comes(
 
 
 def test_without_redis_nobody_is_held_back_and_nothing_breaks() -> None:
-    with redis.Redis(host="127.0.0.1", port=1, socket_connect_timeout=0.2) as away:
+    with redis.Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0)) as away:
         IndexedSoFar(away, "w").tell(1, NOW_MS)
-        assert _pressure(away, Topic()).room() == LARGEST
+        pressure = _pressure(away, Topic())
+        assert pressure.room() == LARGEST
+        away.close()
+        assert pressure.room() == LARGEST
