@@ -72,6 +72,8 @@ class Change:
     sent_at: float
     in_topic_at: float = 0.0
     found_at: float = 0.0
+    #: How long the last search for it took: the clock of ``found_at`` ticks no finer.
+    search_s: float = 0.0
     #: Whether the item changed again before this change was found: nobody can find it any more.
     superseded: bool = False
 
@@ -190,9 +192,13 @@ class Live:
         self._waiting.append(change)
 
     def _look(self, page: Page, change: Change) -> None:
+        """Search for a change once its vector is in the topic: questions that cannot be answered yet would delay the others."""
         self.tail_seen(change)
-        answer = page.search(change.title, 1)
+        asked = time.monotonic()
+        answer = page.search(change.title, 1) if change.in_topic_at else None
         now = time.monotonic()
+        if answer is not None:
+            change.search_s = now - asked
         if answer is not None and [item["id"] for item in answer["items"][:1]] == [change.item_id]:
             change.found_at = now
         if change.found_at or now - change.sent_at > PATIENCE_S:
@@ -215,6 +221,7 @@ def latencies(changes: Sequence[Change], phase: str) -> dict[str, Any]:
         "superseded": sum(change.superseded for change in mine),
         "to_topic_ms": _quantiles(topic),
         "to_found_ms": _quantiles(found),
+        "search_ms": _quantiles(sorted(change.search_s for change in mine if change.search_s)),
     }
 
 

@@ -54,4 +54,5 @@ def test_latencies_are_of_what_arrived_and_the_rest_is_counted() -> None:
         "superseded": 1,
         "to_topic_ms": None,
         "to_found_ms": None,
+        "search_ms": None,
     }
