@@ -13,23 +13,18 @@ from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError, TomlConfigSettingsSource
 
 from streamrec.credentials import check_kafka, check_redis, redis_password
 from streamrec.errors import ConfigError
+from streamrec.pictures.settings import PictureSettings
 from streamrec.redaction import SECRET_NAMES
 from streamrec.secret_files import FOLDER_VARIABLE, SecretFiles
+from streamrec.section import Section
 
 #: Becomes part of a Redis key.
 Placement = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,32}$")]
-
-
-class Section(BaseModel):
-    """A frozen group of settings that refuses unknown names."""
-
-    # A validation error would show what it was given, and that may be a password.
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class KafkaSettings(Section):
@@ -97,7 +92,7 @@ class RedisSettings(Section):
 class ModelSettings(Section):
     """Which encoder turns text into vectors."""
 
-    name: str = Field("use-multilingual-v3", description="a registered encoder, or `onnx` with the paths below")
+    name: str = Field("use-multilingual-v3", description="one that `streamrec model list` shows, or `onnx` with the paths below")
     cache_dir: Path = Field(default_factory=lambda: Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "streamrec")
     precision: Literal["float32", "float16", "int8"] = Field(
         "float32", description="of the built-in encoders' matrices; float16 is for GPUs, int8 for processors that multiply bytes"
@@ -108,10 +103,32 @@ class ModelSettings(Section):
     query_prefix: str = ""
     item_prefix: str = ""
     max_tokens: int = Field(128, ge=8)
+    dim: int = Field(0, ge=0, description="numbers of a vector that are kept, of models trained for it (Matryoshka); 0: all")
     normalize: bool = True
     provider: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = Field(0, ge=0, description="0: one per core")
     batch_tokens: int = Field(0, ge=0, description="tokens per micro-batch; 0: what suits the model on a CPU, 16384 on a GPU")
+    own: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="declarations of models by name, over those of the package; fields as in its catalogue.toml",
+    )
+    hub_url: str = Field(
+        "https://huggingface.co", description="where `streamrec model build` fetches from; a mirror's address works, too"
+    )
+    hub_hosts: tuple[str, ...] = Field(("*.huggingface.co", "*.hf.co"), description="hosts that it may be redirected to")
+    hub_max_bytes: int = Field(8 * 1024**3, ge=1, description="the largest file that is fetched")
+
+    def named(self, name: str) -> Self:
+        """Return the settings of another model: the same machine, catalogue and hub, and nothing that was said of this one.
+
+        Of the configured model itself everything stays.
+        """
+        if name == self.name:
+            return self
+        own = {"onnx_path", "tokenizer_path", "pooling", "query_prefix", "item_prefix", "max_tokens", "dim", "normalize"}
+        return type(self).model_validate(
+            {**{key: getattr(self, key) for key in type(self).model_fields if key not in own}, "name": name}
+        )
 
 
 class IndexSettings(Section):
@@ -390,6 +407,7 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     redis: RedisSettings = RedisSettings()
     model: ModelSettings = ModelSettings()
+    pictures: PictureSettings = PictureSettings()
     index: IndexSettings = IndexSettings()
     profiles: ProfileSettings = ProfileSettings()
     ranking: RankingSettings = RankingSettings()

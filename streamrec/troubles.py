@@ -27,9 +27,5 @@ def enter(part: Troubled) -> None:
 
 
 def troubles() -> list[str]:
-    """Return what is wrong, each once; empty while all are well.
-
-    >>> troubles()
-    []
-    """
+    """Return what is wrong, each once; empty while all are well."""
     return sorted({part.trouble for part in list(_PARTS) if part.trouble})

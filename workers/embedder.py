@@ -14,9 +14,11 @@ from streamrec.embedding import LazyEncoder, Lineup, load_encoder
 from streamrec.errors import BrokerUnavailable, StreamrecError
 from streamrec.events import CatalogItem, ItemVector, ModelPlan, encode
 from streamrec.events.topics import CATALOG, MODEL_PLAN, VECTORS
+from streamrec.pictures.opening import open_pictures
 from workers.groups import EMBEDDER, GROUPS
 from workers.pace import LARGEST, Pressure, Slices
 from workers.parts import Parts, Role
+from workers.pictures import PictureLane
 from workers.sweeper import Sweeper
 from workers.transport.admin import partitions
 from workers.transport.batch import pairs, values
@@ -25,6 +27,8 @@ from workers.transport.plan import read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+    from mode import ServiceT
 
     from streamrec.embedding import Encoder
     from workers.transport.batch import Place, Record
@@ -74,7 +78,13 @@ class EmbedderRole:
         self._retry: tuple[ModelPlan, float] | None = None
         plan, encoders = self._first_plan()
         first: Encoder = load_encoder(settings.model) if plan is None else encoders[plan.wanted.digest]
-        self.lineup = Lineup(first, max_items=settings.index.max_items, max_missing=settings.index.max_missing)
+        self.pictures = open_pictures(settings, first.digest, clock=parts.clock, observer=parts.observer)
+        self.lineup = Lineup(
+            first,
+            pictures=self.pictures.gallery if self.pictures else None,
+            max_items=settings.index.max_items,
+            max_missing=settings.index.max_missing,
+        )
         if plan is not None:
             self.lineup.follow(plan, encoders)
         self._unsent: dict[str, ItemVector | None] = {}
@@ -131,7 +141,14 @@ class EmbedderRole:
         )
         self.bulk_reader = cast("PassReader", self.bulk.reader)
         self.pipelines = [self.memory, self.plans, self.live, self.end, self.bulk]
-        self.sweeper = Sweeper(self.core, self.sweep, SWEEP_S, after)
+        self.others: list[ServiceT] = [Sweeper(self.core, self.sweep, SWEEP_S, after)]
+        self.picture_lane: PictureLane | None = None
+        if self.pictures is not None:
+            stands, embed = self.lineup.stands, self.bring_up_to_date
+            lane = PictureLane(parts, self.pictures, self.core, owned=self._owned, after=after, stands=stands, embed=embed)
+            self.pipelines.append(lane.pipeline)
+            self.others += lane.others
+            self.picture_lane = lane
 
     # -- lanes: each on its own thread ----------------------------------------------------------------------------------
 
@@ -221,6 +238,11 @@ class EmbedderRole:
         for key, vector in pairs(records, ItemVector):
             self.lineup.remember(key, vector)
         self._made.update({(r.topic, r.partition): r.offset + 1 for r in records})
+
+    def bring_up_to_date(self, items: Sequence[tuple[str, CatalogItem | None]]) -> None:
+        """Embed items again whose pictures have come, and have Kafka have them."""
+        self._slice(self.lineup.update, items)
+        self._flush()
 
     def _slice(self, embed: Embed, items: Sequence[tuple[str, CatalogItem | None]]) -> int:
         start = time.perf_counter()
@@ -327,7 +349,7 @@ class EmbedderRole:
             "pass_left": self.bulk_reader.left if self.bulk_reader.active else 0,
             "pass_per_s": round(self._rate[2]),
             "plan": self._due(),
-        }
+        } | (self.picture_lane.status() if self.picture_lane else {})
 
     def words(self) -> dict[str, str]:
         """Return the words of the heartbeat: the models in play, the wanted one first, and why another is not."""
@@ -346,4 +368,4 @@ def _at_once() -> int:
 def build(parts: Parts) -> Role:
     """Put the role together; loads the encoder, and builds it on the first run."""
     role = EmbedderRole(parts)
-    return Role("embedder", role.pipelines, [role.sweeper], role.status, words=role.words)
+    return Role("embedder", role.pipelines, role.others, role.status, words=role.words)

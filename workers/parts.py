@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from streamrec.lists.progress import RedisProgress
 from streamrec.lists.rebuilding import Rebuilding
 from workers.groups import URGENT
+from workers.transport.following import FollowingReader
 from workers.transport.group import GroupReader
 from workers.transport.history import HistoryReader
 from workers.transport.lanes import EndReader, PassReader
@@ -145,6 +146,23 @@ class Parts:
         """Return a pipeline that reads partitions that are ``owned`` whole when a pass is ``due``; see ``PassReader``."""
         make = partial(PassReader, owned=options.pop("owned"), due=options.pop("due"))
         return self._pipeline(make, name, topics, handler, lane, max_batch=None, buries=(), in_flight=1, **options)
+
+    def following(
+        self,
+        name: str,
+        topics: Collection[str],
+        handler: Handler,
+        core: ThreadPoolExecutor,
+        *,
+        owned: Callable[[], frozenset[Place]],
+        floor: Callable[[Place], int | None],
+        dropped: Callable[[Collection[Place]], None],
+        after: Sequence[threading.Event],
+        max_batch: int,
+    ) -> Pipeline:
+        """Return a pipeline that reads of ``topics`` what is ``owned`` by this worker, with offsets of its own."""
+        make = partial(FollowingReader, owned=owned, floor=floor, dropped=dropped)
+        return self._pipeline(make, name, topics, handler, core, after=after, max_batch=max_batch, buries=())
 
     def freshness(self, records: Sequence[Record]) -> None:
         """Tell the observer how old each record was when its effect became visible."""

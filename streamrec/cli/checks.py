@@ -17,7 +17,7 @@ from streamrec.roles import ROLES
 if TYPE_CHECKING:
     import redis
 
-    from streamrec.config import Settings
+    from streamrec.config import ModelSettings, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +139,24 @@ def _model(examination: Examination) -> _Findings:
     if model.onnx_path is not None:
         there = model.onnx_path.is_file()
         yield there, f"{model.name}: {model.onnx_path}" + ("" if there else " is not a file; correct STREAMREC_MODEL__ONNX_PATH")
+    elif (problem := _not_to_be_had(model)) is not None:
+        yield False, problem
     elif cached:
         yield True, f"{model.name} is built: {cached[-1]} (--load-model tries it)"
     else:
         yield True, f"{model.name} is not built yet; the first embedder builds it in {folder} (--load-model does it now)"
+
+
+def _not_to_be_had(model: ModelSettings) -> str | None:
+    """Return why no worker can open the model, which none fetches by itself, in words; None where one can."""
+    from streamrec.embedding.models import BESIDE, entry_of, sources
+
+    if model.name in BESIDE:
+        return None
+    state = sources.state_of(entry_of(model), model)
+    if state in {"ready", "to be built"}:
+        return None
+    return f"{model.name}: {state}; run `streamrec model build {model.name}`, which says what is missing"
 
 
 def _workers(examination: Examination) -> _Findings:

@@ -22,12 +22,7 @@ _LOOK_S: Final = 0.2
 _PATIENCE_S: Final = 30.0
 
 
-@click.group()
-def model() -> None:
-    """Change the model of a running shop."""
-
-
-@model.command("use")
+@click.command("use")
 @click.argument("name")
 @click.option(
     "--set", "said", multiple=True, metavar="SETTING=VALUE", help="A setting of the section `model` besides; may be repeated."
@@ -76,7 +71,7 @@ def use(parts: Parts, name: str, said: tuple[str, ...], keep_ms: int, wait: bool
         click.echo(f"until {when(plan.keep_until)} UTC the way back is `streamrec model use {plan.previous.name}`")
 
 
-@model.command("status")
+@click.command("status")
 @json_option
 @pass_parts
 def status(parts: Parts, as_json: bool) -> None:
@@ -102,7 +97,6 @@ def _settings(own: ModelSettings, name: str, said: tuple[str, ...]) -> ModelSett
     from pydantic import ValidationError
 
     from streamrec.config import ModelSettings
-    from streamrec.embedding.choice import of_the_machine
 
     extra = {}
     for one in said:
@@ -110,9 +104,8 @@ def _settings(own: ModelSettings, name: str, said: tuple[str, ...]) -> ModelSett
         if not equals:
             raise ConfigError(f"--set {one}: write SETTING=VALUE, such as --set precision=float16")
         extra[key] = value
-    base = own.model_dump() if own.name == name else of_the_machine(own) | {"name": name}
     try:
-        return ModelSettings.model_validate(base | extra)
+        return ModelSettings.model_validate(own.named(name).model_dump() | extra)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ConfigError(f"--set: {problems}; schemas/config.md lists the settings of the section model") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
 from typing import IO, Any, Final
 
@@ -71,6 +72,7 @@ def _pairs(values: Iterable[str], option: str) -> dict[str, str]:
     click.option("--brand", default=""),
     click.option("--attribute", "attributes", multiple=True, metavar="NAME=VALUE", help="Any number; `seller` names who sells it."),
     click.option("--image-url", default=""),
+    click.option("--image", type=click.File("rb"), help="A file: the picture itself, inside the message."),
     click.option("--price", type=float),
     click.option("--currency", default=""),
     click.option("--quantity", type=int),
@@ -82,6 +84,8 @@ def item(
     """Add, change or remove an item of the catalogue."""
     if not remove and not title:
         raise click.UsageError("--title is needed (or --remove)")
+    image = fields.pop("image")
+    fields["image"] = b64encode(image.read()).decode() if image else ""
     value = None if remove else {"title": title, "attributes": _pairs(attributes, "--attribute"), **fields}
     _send(parts, "items.catalog", item_id, value, as_json)
 

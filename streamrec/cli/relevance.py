@@ -22,9 +22,10 @@ from streamrec.cli.parts import Parts, pass_parts
 @click.option("--set", "sets", multiple=True, help="Only this data set; may be repeated.")
 @click.option(
     "--encoder",
+    "--model",
     "encoders",
     multiple=True,
-    help="Only this encoder; may be repeated. Default: the configured one, use-multilingual-v3 and minilm-int8.",
+    help="Only this model; may be repeated. Default: the configured one and the three that packages carry.",
 )
 @click.option(
     "--queries", type=click.IntRange(0), default=1000, show_default=True, help="Queries of each data set, drawn evenly; 0: all."

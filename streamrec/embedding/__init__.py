@@ -6,7 +6,7 @@ from streamrec.embedding.encoder import Encoder
 from streamrec.embedding.hashing import HashingEncoder
 from streamrec.embedding.lineup import Lineup
 from streamrec.embedding.onnx_encoder import EncoderFiles, SentenceEncoder
-from streamrec.embedding.registry import load_encoder
+from streamrec.embedding.registry import load_encoder, load_named
 from streamrec.embedding.text import content_digest, item_text
 from streamrec.embedding.vectors import pack_vectors, unpack_vectors
 
@@ -22,6 +22,7 @@ __all__ = [
     "content_digest",
     "item_text",
     "load_encoder",
+    "load_named",
     "opened",
     "pack_vectors",
     "settings_of",

@@ -17,7 +17,9 @@ from streamrec.errors import ConfigError, ModelError
 from streamrec.events import ModelChoice
 
 #: Settings that say how a machine runs a model, and nothing of its vectors.
-_OF_THE_MACHINE: Final = frozenset({"cache_dir", "provider", "threads", "batch_tokens"})
+_OF_THE_MACHINE: Final = frozenset(
+    {"cache_dir", "provider", "threads", "batch_tokens", "own", "hub_url", "hub_hosts", "hub_max_bytes"}
+)
 
 
 def choice_of(settings: ModelSettings, encoder: Encoder) -> ModelChoice:

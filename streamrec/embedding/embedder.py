@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from streamrec.embedding.encoder import Encoder
 from streamrec.embedding.text import content_digest, item_text
@@ -14,6 +14,27 @@ from streamrec.events import CatalogItem, ItemVector
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
+
+
+class Shown(Protocol):
+    """An item's picture, at hand."""
+
+    @property
+    def mark(self) -> str:
+        """What changes with the picture's content and with how it counts."""
+        ...
+
+    def mixed(self, text: bytes) -> bytes:
+        """Return the vector of an item whose text has the vector ``text``; both are little-endian float16."""
+        ...
+
+
+class Pictures(Protocol):
+    """Where the embedder finds pictures; it never waits for one."""
+
+    def of(self, item: CatalogItem, model_digest: str) -> Shown | None:
+        """Return the item's picture for vectors of this model, None where none is at hand."""
+        ...
 
 
 class _Known(NamedTuple):
@@ -32,10 +53,16 @@ class Embedder:
 
     It remembers the digests of the last ``max_items`` items and the vectors of the last ``max_texts`` distinct texts. Forgetting
     costs work and loses nothing: an item that is no longer remembered is embedded and sent again, with the same vector.
+
+    Of an item whose picture is at hand in ``pictures`` the vector is that of text and picture, and so is the digest. When a picture
+    has come, call ``update`` again with the same message.
     """
 
-    def __init__(self, encoder: Encoder, *, max_items: int = 1_000_000, max_texts: int = 25_000) -> None:
+    def __init__(
+        self, encoder: Encoder, *, pictures: Pictures | None = None, max_items: int = 1_000_000, max_texts: int = 25_000
+    ) -> None:
         self._encoder = encoder
+        self._pictures = pictures
         self._items: _Recent[str, _Known] = _Recent(max_items)
         #: How many of them were not removed.
         self.count = 0
@@ -55,12 +82,18 @@ class Embedder:
         """
         winners = self._winners(items)
         texts = {item_id: item_text(item) for item_id, item in winners.items() if item is not None}
-        digests = {item_id: content_digest(text, self._encoder.digest) for item_id, text in texts.items()}
+        told = {item_id: content_digest(text, self._encoder.digest) for item_id, text in texts.items()}
+        shown = self._shown(winners)
+        digests = {
+            item_id: content_digest(shown[item_id].mark, digest) if item_id in shown else digest for item_id, digest in told.items()
+        }
         changed = [item_id for item_id in winners if self._digest_of(item_id) != digests.get(item_id, _GONE)]
-        vectors = self._embed({digests[item_id]: texts[item_id] for item_id in changed if item_id in digests})
+        of_texts = self._embed({told[item_id]: texts[item_id] for item_id in changed if item_id in told})
+        vectors = {item_id: of_texts[told[item_id]] for item_id in changed if item_id in told}
+        vectors |= {item_id: shown[item_id].mixed(vector) for item_id, vector in vectors.items() if item_id in shown}
         for item_id, item in winners.items():
             self._note(item_id, _Known(digests.get(item_id, _GONE), item.ts if item else 0))
-        return [(item_id, self._message(winners[item_id], digests.get(item_id, _GONE), vectors)) for item_id in changed]
+        return [(i, self._message(winners[i], digests.get(i, _GONE), vectors.get(i, b""))) for i in changed]
 
     def remember(self, item_id: str, message: ItemVector | None) -> None:
         """Take note of a vector message that was sent before, so that a restarted embedder does not embed the catalogue again.
@@ -84,6 +117,8 @@ class Embedder:
         known = self._items.peek(item_id)
         if known is None or known.digest == _GONE:
             return None
+        if self._pictures is not None and (item.image or item.image_url):
+            return item.ts > known.ts  # pictures are looked at by the embedder's own thread alone: ``update`` will tell
         return item.ts >= known.ts and content_digest(item_text(item), self._encoder.digest) != known.digest
 
     def standing(self, item_id: str) -> tuple[bool, int] | None:
@@ -104,6 +139,17 @@ class Embedder:
     def _lose(self, known: _Known | None) -> None:
         if known is not None and known.digest != _GONE:
             self.count -= 1
+
+    def stands(self, item_id: str, item: CatalogItem) -> bool:
+        """Tell whether the message may be applied again: its item was not removed since, and has no newer message."""
+        known = self._items.get(item_id)
+        return known is None or (known.digest != _GONE and item.ts >= known.ts)
+
+    def _shown(self, items: dict[str, CatalogItem | None]) -> dict[str, Shown]:
+        if self._pictures is None:
+            return {}
+        found = {item_id: self._pictures.of(item, self._encoder.digest) for item_id, item in items.items() if item is not None}
+        return {item_id: picture for item_id, picture in found.items() if picture is not None}
 
     def _winners(self, items: Sequence[tuple[str, CatalogItem | None]]) -> dict[str, CatalogItem | None]:
         winners: dict[str, CatalogItem | None] = {}
@@ -127,10 +173,9 @@ class Embedder:
                 self._vectors.put(digest, vector)
         return known
 
-    def _message(self, item: CatalogItem | None, digest: str, vectors: dict[str, bytes]) -> ItemVector | None:
+    def _message(self, item: CatalogItem | None, digest: str, vector: bytes) -> ItemVector | None:
         if item is None:
             return None
-        vector = vectors[digest]
         return ItemVector(
             content_digest=digest, model_digest=self._encoder.digest, dim=self._encoder.dim, vector=vector, ts=item.ts
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
-from streamrec.embedding.embedder import Embedder
+from streamrec.embedding.embedder import Embedder, Pictures
 from streamrec.embedding.encoder import Encoder
 from streamrec.events import CatalogItem, ItemVector, ModelPlan, slot_key, split_slot
 
@@ -22,12 +22,15 @@ class Lineup:
     back. All methods belong to one thread, but ``is_news``.
     """
 
-    def __init__(self, encoder: Encoder, *, max_items: int = 2_000_000, max_missing: float = 0.001) -> None:
+    def __init__(
+        self, encoder: Encoder, *, pictures: Pictures | None = None, max_items: int = 2_000_000, max_missing: float = 0.001
+    ) -> None:
+        self._pictures = pictures
         self._max_items = max_items
         self._max_missing = max_missing
         self._plan: ModelPlan | None = None
         #: Per digest, the wanted model first.
-        self._embedders: dict[str, Embedder] = {encoder.digest: Embedder(encoder, max_items=max_items)}
+        self._embedders: dict[str, Embedder] = {encoder.digest: self._embedder(encoder)}
         self._strays: dict[str, None] = {}
         #: Per model, items that it was given by ``fill`` and that no other model knew.
         self._filled: dict[str, set[str]] = {}
@@ -65,9 +68,7 @@ class Lineup:
             return False
         before, self._plan = self._embedders, plan
         self._filled = {}
-        self._embedders = {
-            one.digest: before.get(one.digest) or Embedder(encoders[one.digest], max_items=self._max_items) for one in plan.choices
-        }
+        self._embedders = {one.digest: before.get(one.digest) or self._embedder(encoders[one.digest]) for one in plan.choices}
         for digest in before.keys() - self._embedders.keys():
             self._send_away(digest, before[digest])
         # Who comes back finds what is left of it, which is no stray any more; what is not known is embedded again.
@@ -163,12 +164,19 @@ class Lineup:
         self._strays |= self._others
         self._others = {}
 
+    def stands(self, item_id: str, item: CatalogItem) -> bool:
+        """Tell whether the message may be applied again by all models in play; see ``Embedder.stands``."""
+        return all(embedder.stands(item_id, item) for embedder in self._embedders.values())
+
     def is_news(self, item_id: str, item: CatalogItem | None) -> bool | None:
         """Tell whether a known item has another text than the one embedded; None: it is not known. From any thread."""
         if item is None:
             return False
         said = [embedder.is_news(item_id, item) for embedder in self._embedders.values()]
         return None if all(one is None for one in said) else any(said)
+
+    def _embedder(self, encoder: Encoder) -> Embedder:
+        return Embedder(encoder, pictures=self._pictures, max_items=self._max_items)
 
     def _slot(self, digest: str) -> str:
         return "" if self._plan is None else self._plan.slot(digest)

@@ -202,7 +202,9 @@ def pool(output: NDArray[Any], mask: NDArray[np.int64], pooling: Pooling) -> NDA
         first: NDArray[np.float32] = rows[:, 0]
         return first
     if pooling == "last":
-        last: NDArray[np.float32] = rows[np.arange(len(rows)), np.maximum(mask.sum(axis=1) - 1, 0)]
+        # The last place that holds a token, whichever side is padded; the first where there is none.
+        places = np.where(mask.any(axis=1), mask.shape[1] - 1 - mask[:, ::-1].argmax(axis=1), 0)
+        last: NDArray[np.float32] = rows[np.arange(len(rows)), places]
         return last
     weights = mask[:, :, None].astype(np.float32)
     total: NDArray[np.float32] = (rows * weights).sum(axis=1)

@@ -25,7 +25,7 @@ CUDA: Final = "CUDAExecutionProvider"
 _NO_MEMORY: Final = ("failed to allocate memory", "out of memory", "alloc_failed", "smaller than requested bytes")
 #: These are about the graph or what it is fed with; the CPU would refuse them as well.
 _OURS: Final = (ort_errors.InvalidArgument, ort_errors.InvalidGraph, ort_errors.NotImplemented)
-#: Shapes whose buffers on the device are kept for the next batch of that shape, per thread.
+#: Shapes whose buffers on the device are kept for the next batch of that shape.
 _KEPT_SHAPES: Final = 32
 
 
@@ -74,7 +74,7 @@ class Runner:
         self._open = opener
         self._lock = threading.Lock()
         self._session = opener(provider)
-        self._local = threading.local()
+        self._idle: list[_Bound] = []
         #: Bound memory pays where batches travel to a device; tests bind on the CPU.
         self._bind = self.on_gpu if bind is None else bind
         #: Places (texts times length) that a batch may have; 0 as long as every one did fit.
@@ -126,13 +126,14 @@ class Runner:
             wanted = max(places // 2, 1)
             if not self.max_places or wanted < self.max_places:
                 self.max_places = wanted
-                _log.warning("the GPU's memory does not hold %d tokens at once, %d from now on: %s", places, wanted, error)
+                _log.warning("the GPU's memory does not hold %d tokens at once, %d from now on: %s", places, wanted, str(error))
 
     def _leave(self, failed: Session, error: Exception) -> None:
         with self._lock:
             if self._session is not failed:
                 return  # another thread met the same failure and was first
             self._session = self._open("cpu")
+            self._idle.clear()
             self._bind = False
             self.max_places = 0
             self.trouble = f"the GPU failed, and the encoder runs on the CPU: {error}"
@@ -140,16 +141,24 @@ class Runner:
 
     def _compute(self, session: Session, feeds: Feeds) -> NDArray[Any]:
         if self._bind:
-            bound: _Bound | None = getattr(self._local, "bound", None)
-            if bound is None or bound.session is not session:
-                bound = self._local.bound = _Bound(session)
-            return bound(feeds)
+            return self._bound(session, feeds)
         output: NDArray[Any] = session.run([session.get_outputs()[0].name], feeds)[0]
         return output
 
+    def _bound(self, session: Session, feeds: Feeds) -> NDArray[Any]:
+        """Compute on memory that no other thread uses now; what a batch failed on is not used again."""
+        with self._lock:
+            bound = self._idle.pop() if self._idle else _Bound(session)
+        if bound.session is not session:
+            bound = _Bound(session)
+        rows = bound(feeds)
+        with self._lock:
+            self._idle.append(bound)
+        return rows
+
 
 class _Bound:
-    """A thread's own memory on the device: inputs are copied to where the last batch of their shape lay, nothing is allocated anew.
+    """Memory on the device for one batch at a time: inputs are copied to where the last one of their shape lay.
 
     Ids and mask are 16 bytes per token, for which an encoder does some ten million multiplications: the copy of one thread's batch
     is over long before the batch of another thread is computed.

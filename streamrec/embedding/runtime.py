@@ -48,7 +48,10 @@ def open_session(path: Path, *, provider: Literal["auto", "cpu", "cuda"] = "auto
         else:
             _log.info("encoder runs on the CPU: %s", problem)
     try:
-        return ort.InferenceSession(str(path), _options(threads), providers=providers)
+        session = ort.InferenceSession(str(path), _options(threads), providers=providers)
+        # Where a provider fails, onnxruntime would print a line and go on on the CPU: our runner does that, and says it.
+        session.disable_fallback()
+        return session  # noqa: TRY300 - nothing but the constructor fails
     except Exception as error:  # onnxruntime raises its own types, and RuntimeError
         if len(providers) > 1 and provider == "auto":
             _log.warning("encoder runs on the CPU: CUDA refused the session (%s)", error)

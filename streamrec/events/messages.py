@@ -63,6 +63,10 @@ class CatalogItem(msgspec.Struct, frozen=True, kw_only=True):
     price: Money | None = None
     currency: Annotated[str, Meta(max_length=8)] = ""
     quantity: Quantity | None = None
+    #: A string and not bytes: what is no base64 is a bad picture, and no reason to refuse the item.
+    image: Annotated[
+        str, Meta(max_length=200_000, description="the picture itself, base64 of a JPEG, PNG, WebP or GIF; wins over image_url")
+    ] = ""
 
     @property
     def seller(self) -> str:

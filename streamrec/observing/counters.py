@@ -19,4 +19,6 @@ COUNTERS: Final[dict[str, str]] = {
     "snapshots": "Snapshots of a recommender's replicas, by outcome: written, failed, restored, refused_<reason>.",
     "overtook": "Items that were embedded before what came earlier, by topic.",
     "embedded": "Items whose vectors were published, by topic.",
+    "pictures": "Pictures that items asked for, by outcome: seen, known, unchanged, or why not (streamrec/pictures/refusals.py).",
+    "picture_tries": "Fetches of pictures that failed and are tried again, by reason.",
 }

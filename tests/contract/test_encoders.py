@@ -14,6 +14,10 @@ from tests.encoders import MULTILINGUAL, SAME_MEANING, UNRELATED, cosines, encod
 
 TEXTS = [*MULTILINGUAL, "", " ", "a", "word " * 50]
 MODELS = [(name, precision) for name in ("use-multilingual-v3", "minilm-int8") for precision in ("float32", "float16", "int8")]
+MODELS += [("multilingual-e5-small", "float32"), ("multilingual-e5-small", "int8")]
+#: E5 is trained at a low temperature, by which its cosines lie close together, and has prefixes that differ.
+MARGIN = {"multilingual-e5-small": 0.05}
+BESIDE = {"multilingual-e5-small": 0.9}
 
 
 @pytest.fixture(params=[("hashing", "float32"), *MODELS], ids="-".join)
@@ -65,7 +69,8 @@ def test_lone_surrogates_are_text_like_any_other(subject: Encoder) -> None:
 
 
 def test_a_query_lies_beside_the_item_it_names(subject: Encoder) -> None:
-    assert float(subject.encode(["red shoes"], query=True)[0] @ subject.encode(["red shoes"])[0]) > 0.99
+    cosine = float(subject.encode(["red shoes"], query=True)[0] @ subject.encode(["red shoes"])[0])
+    assert cosine > BESIDE.get(subject.name, 0.99)
 
 
 def test_the_digest_is_16_hex_characters_and_no_two_encoders_share_one(subject: Encoder) -> None:
@@ -78,7 +83,7 @@ def test_texts_of_one_meaning_lie_closer_than_unrelated_ones(model: Encoder) -> 
     for left, right in SAME_MEANING:
         a, b, c = model.encode([left, right, UNRELATED])
         assert a @ b > 0.4
-        assert a @ b > a @ c + 0.2
+        assert a @ b > a @ c + MARGIN.get(model.name, 0.2)
 
 
 def test_a_multilingual_encoder_brings_translations_together() -> None:

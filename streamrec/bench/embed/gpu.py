@@ -58,7 +58,7 @@ def run_gpu(
     results: dict[str, Any] = {}
     provider, peak, notes = "cpu", peak_tflops, list[str]()
     for name in _MODELS:
-        wanted = {"name": name, "onnx_path": None, "tokenizer_path": None}
+        wanted = {"name": name, "onnx_path": None, "tokenizer_path": None, "dim": 0}
         encoder = _load(model.model_copy(update={**wanted, "precision": "float16"}))
         if not encoder.on_gpu:  # float16 is no type that processors multiply in
             encoder = _load(model.model_copy(update={**wanted, "precision": "float32", "provider": "cpu"}))

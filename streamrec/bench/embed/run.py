@@ -97,7 +97,15 @@ def _subjects(model: ModelSettings, texts: Sequence[str], threads: int) -> tuple
     subjects: dict[str, _Subject] = {}
     notes: list[str] = []
     for family, (name, reference, _) in _FAMILIES.items():
-        wanted = {"name": name, "provider": "cpu", "threads": threads, "onnx_path": None, "tokenizer_path": None, "batch_tokens": 0}
+        wanted = {
+            "name": name,
+            "provider": "cpu",
+            "threads": threads,
+            "onnx_path": None,
+            "tokenizer_path": None,
+            "batch_tokens": 0,
+            "dim": 0,
+        }
         try:
             ours = {
                 precision: load_encoder(model.model_copy(update={**wanted, "precision": precision})) for precision in _PRECISIONS

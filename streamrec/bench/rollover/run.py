@@ -185,4 +185,4 @@ class _Bench:
         return [beat for beat in beats(self._redis, keys.worker("*")) if role in beat["roles"]]
 
     def _model(self, name: str) -> Any:
-        return self._settings.model if self._settings.model.name == name else self._settings.model.model_copy(update={"name": name})
+        return self._settings.model.named(name)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from streamrec.config import ModelSettings, Settings
-from streamrec.embedding import Encoder, item_text, load_encoder
+from streamrec.embedding import Encoder, item_text, load_named
 from streamrec.errors import ModelError
 from streamrec.evaluate.relevance import lexical, pairs, retrieval
 from streamrec.evaluate.relevance.catalogue import Catalogue
@@ -21,7 +21,7 @@ from streamrec.evaluate.relevance.lists import SCENARIOS, ListJudge, visits
 from streamrec.evaluate.relevance.methods import Keywords, Method, build
 
 #: Encoders that are measured beside the configured one.
-ENCODERS: Final = ("use-multilingual-v3", "minilm-int8")
+ENCODERS: Final = ("use-multilingual-v3", "minilm-int8", "multilingual-e5-small")
 KEYWORDS: Final = "bm25"
 #: Variants of queries that lists are judged by, where a set has them.
 _IN_LISTS: Final = ("", ":zh")
@@ -86,12 +86,10 @@ def _encoders(names: Sequence[str], configured: ModelSettings, missing: dict[str
 
     Raises ModelError where none is, ConfigError for a name that is none.
     """
-    apart = {"cache_dir": configured.cache_dir, "provider": configured.provider, "threads": configured.threads}
     some = False
     for name in dict.fromkeys(names):
-        settings = configured if name == configured.name else ModelSettings.model_validate({"name": name, **apart})
         try:
-            yield name, load_encoder(settings)
+            yield name, load_named(name, configured)
             some = True
         except ModelError as error:
             missing[name] = str(error)

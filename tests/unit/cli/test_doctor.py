@@ -109,3 +109,9 @@ def test_the_model_is_loaded_when_asked_for(parts: FakeParts) -> None:
 def test_no_password_is_printed(parts: FakeParts) -> None:
     parts.heartbeat("w-9", *ROLES, url="http://shop:swordfish@w:1")
     assert "swordfish" not in run(parts, "doctor").stdout
+
+
+def test_a_model_that_nobody_fetched_is_red_before_a_worker_starts(parts: FakeParts) -> None:
+    parts.settings = parts.settings.model_copy(update={"model": ModelSettings(name="bge-m3")})
+    assert "not pinned: revision" in _bad(parts)["model"]
+    assert "streamrec model build bge-m3" in _bad(parts)["model"]

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import doctest
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamrec.embedding import batching
 from streamrec.embedding.batching import batches, micro_batches
 
 
@@ -40,7 +37,3 @@ def test_batches_give_back_the_tokens_of_every_text(tokens: list[list[int]], bud
             found[place] = ids[mask == 1].tolist()
             np.testing.assert_array_equal(mask, np.sort(mask)[::-1])
     assert found == {100 + place: ids for place, ids in enumerate(tokens)}
-
-
-def test_the_examples_in_the_docstrings_are_true() -> None:
-    assert doctest.testmod(batching).failed == 0

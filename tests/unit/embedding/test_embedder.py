@@ -126,7 +126,7 @@ def test_forgotten_items_are_sent_again_with_the_same_vector(encoder: CountingEn
 @pytest.mark.parametrize("bounds", [{"max_items": 0}, {"max_texts": 0}])
 def test_a_memory_of_nothing_is_refused(encoder: CountingEncoder, bounds: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match="at least 1"):
-        Embedder(encoder, **bounds)
+        Embedder(encoder, **bounds)  # type: ignore[arg-type]
 
 
 def test_memory_stays_within_its_bounds(encoder: CountingEncoder) -> None:

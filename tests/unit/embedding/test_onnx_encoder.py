@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +156,3 @@ def test_an_error_in_a_lane_reaches_the_caller(tmp_path: Path, monkeypatch: pyte
 def test_mean_pooling_of_nothing_is_zero_and_no_error() -> None:
     result = pool(np.ones((1, 2, 3), dtype=np.float16), np.zeros((1, 2), dtype=np.int64), "mean")
     np.testing.assert_array_equal(result, np.zeros((1, 3), dtype=np.float32))
-
-
-def test_the_examples_in_the_docstrings_are_true() -> None:
-    assert doctest.testmod(onnx_encoder).failed == 0

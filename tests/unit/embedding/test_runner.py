@@ -193,3 +193,20 @@ def test_bound_memory_gives_what_plain_runs_give_shape_by_shape() -> None:
         ids = random.integers(1000, 20_000, shape)
         fed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
         np.testing.assert_array_equal(bound(fed), plain(fed))
+
+
+def test_threads_share_bound_memory_one_at_a_time() -> None:
+    """More threads than buffers, batches of few shapes: each gets its own batch's rows."""
+    real = encoder("minilm-int8")
+    assert isinstance(real, SentenceEncoder)
+
+    def opener(where: str) -> Any:
+        return open_session(real.graph, provider="cpu", threads=1)
+
+    run = Runner(opener, "cpu", bind=True)
+    fed = [{"input_ids": np.full((2, 4), 1000 + i), "attention_mask": np.ones((2, 4), dtype=np.int64)} for i in range(24)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(run, fed))
+    for one, rows in zip(fed, together, strict=True):
+        np.testing.assert_array_equal(rows, run(one))
+    assert 1 <= len(run._idle) <= 4

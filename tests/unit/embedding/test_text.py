@@ -30,6 +30,12 @@ def test_the_order_of_attributes_does_not_count() -> None:
     assert item_text(item(attributes={"a": "1x", "b": "2x"})) == item_text(item(attributes={"b": "2x", "a": "1x"}))
 
 
+def test_attributes_that_would_drown_the_title_are_left_out_whole() -> None:
+    many = {f"a{number}": f"value{number} " + "x" * 30 for number in range(9)}
+    text = item_text(item(attributes={**many, "b": "tiny"}, description="The end."))
+    assert text == f"Runner 5 value0 {'x' * 30} value1 {'x' * 30} tiny The end."
+
+
 def test_seller_and_article_numbers_say_nothing_about_the_item() -> None:
     assert item_text(item(attributes={"seller": "Shop 1", "SKU": "123"})) == "Runner 5"
 

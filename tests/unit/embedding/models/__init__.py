@@ -1,0 +1,1 @@
+"""Declared models: catalogue, sources, hub, graphs, check."""

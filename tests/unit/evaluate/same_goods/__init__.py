@@ -1,0 +1,1 @@
+"""Questions about the same goods and their figures."""
