@@ -13,6 +13,7 @@ from workers.groups import URGENT
 from workers.transport.following import FollowingReader
 from workers.transport.group import GroupReader
 from workers.transport.history import HistoryReader
+from workers.transport.lanes import EndReader, PassReader
 from workers.transport.pipeline import Pipeline
 from workers.transport.replica import ReplicaReader
 from workers.transport.runner import Runner
@@ -22,7 +23,7 @@ from workers.transport.stamps import Stamps
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Collection, Mapping, Sequence
-    from concurrent.futures import Future
+    from concurrent.futures import Executor, Future
 
     import redis
     from mode import ServiceT
@@ -89,7 +90,7 @@ class Parts:
         name: str,
         topics: Collection[str],
         handler: Handler,
-        core: ThreadPoolExecutor,
+        core: Executor,
         *,
         after: Sequence[threading.Event] = (),
         max_batch: int | None = None,
@@ -111,7 +112,7 @@ class Parts:
         name: str,
         topics: Collection[str],
         handler: Handler,
-        core: ThreadPoolExecutor,
+        core: Executor,
         *,
         max_batch: int | None = None,
         buries: Collection[str] = (),
@@ -126,7 +127,7 @@ class Parts:
         name: str,
         topics: Collection[str],
         handler: Handler,
-        core: ThreadPoolExecutor,
+        core: Executor,
         *,
         owned: Callable[[], frozenset[Place]],
         after: Sequence[threading.Event],
@@ -135,6 +136,16 @@ class Parts:
         """Return a pipeline that reads of ``topics`` again what `streamrec rebuild` asks for and is ``owned`` by this worker."""
         make = partial(HistoryReader, plans=Rebuilding(self.redis), owned=owned)
         return self._pipeline(make, name, topics, handler, core, after=after, max_batch=max_batch, buries=())
+
+    def end(self, name: str, topics: Collection[str], handler: Handler, lane: Executor, **options: Any) -> Pipeline:
+        """Return a pipeline that reads what comes from now on of partitions that are ``owned``; see ``EndReader``."""
+        make = partial(EndReader, owned=options.pop("owned"))
+        return self._pipeline(make, name, topics, handler, lane, max_batch=None, buries=(), **options)
+
+    def passes(self, name: str, topics: Collection[str], handler: Handler, lane: Executor, **options: Any) -> Pipeline:
+        """Return a pipeline that reads partitions that are ``owned`` whole when a pass is ``due``; see ``PassReader``."""
+        make = partial(PassReader, owned=options.pop("owned"), due=options.pop("due"))
+        return self._pipeline(make, name, topics, handler, lane, max_batch=None, buries=(), in_flight=1, **options)
 
     def following(
         self,
@@ -167,16 +178,19 @@ class Parts:
         name: str,
         topics: Collection[str],
         handler: Handler,
-        core: ThreadPoolExecutor,
+        core: Executor,
         *,
         after: Sequence[threading.Event] = (),
         max_batch: int | None,
         buries: Collection[str] | None,
+        in_flight: int | None = None,
     ) -> Pipeline:
         runner = Runner(
             name, handler, producer=self.producer, executor=core, clock=self.clock, observer=self.observer, buries=buries
         )
         kafka = self.settings.kafka if name in URGENT else self.settings.kafka.relaxed
+        if in_flight is not None:
+            kafka = kafka.model_copy(update={"max_in_flight": in_flight})
         return Pipeline(
             self.app,
             runner,

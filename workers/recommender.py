@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from streamrec.catalogue.store import Fact
-from streamrec.embedding import load_encoder
-from streamrec.events import Campaign, Event, ItemNeighbours, ItemVector, encode
-from streamrec.events.topics import CAMPAIGNS, CATALOG, CLICKS, NEIGHBOURS, PAIRS, PRICE, STOCK, VECTORS
+from streamrec.events import Campaign, Event, ItemNeighbours, ItemVector, ModelPlan, encode
+from streamrec.events.topics import CAMPAIGNS, CATALOG, CLICKS, MODEL_PLAN, NEIGHBOURS, PAIRS, PRICE, STOCK, VECTORS
 from streamrec.lists.continuity import Continuity
 from streamrec.lists.forgotten import ForgottenVisitors
 from streamrec.lists.hidden_items import RedisHiddenItems
@@ -19,17 +20,20 @@ from streamrec.lists.packing import pack
 from streamrec.lists.part_weights import Bounds, RedisWeightStore
 from streamrec.lists.pins import RedisPinStore
 from streamrec.lists.redis_visitors import RedisVisitorStore
-from streamrec.recommender import CampaignGuard, Fallbacks, Knowledge, Lessons, PinBoard, Recovery, Upkeep, Visits
+from streamrec.recommender import CampaignGuard, Fallbacks, Lessons, PinBoard, Recovery, Upkeep, Visits
 from workers.groups import GROUPS, RECOMMENDER
+from workers.heartbeat import new_worker_id
+from workers.models import Models
+from workers.pace import IndexedSoFar
 from workers.parts import Parts, Role
 from workers.saved import Saved
 from workers.share import PartitionShare
 from workers.sweeper import Sweeper
 from workers.transport.admin import partitions
-from workers.transport.batch import pairs
+from workers.transport.batch import pairs, values
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from concurrent.futures import Future
 
     from streamrec.events import ItemActivity
@@ -74,20 +78,24 @@ class Recommender:
 
     def __init__(self, parts: Parts) -> None:
         settings = parts.settings
-        encoder = load_encoder(settings.model)
         self.parts = parts
         self.core = parts.core(RECOMMENDER)
-        self.saved = Saved(
-            parts,
-            REPLICATED,
-            encoder,
-            lambda: Knowledge.build(settings, encoder.dim, encoder.digest, lambda texts: encoder.encode(texts, query=True)),
-        )
+        self.models = Models(parts)
+        self.saved = Saved(parts, REPLICATED, self.models.dims, lambda: self.models.build(settings))
         self.knowledge = self.saved.knowledge
+        self.models.serve(self.knowledge)
         self.store = RedisVisitorStore(parts.redis, cluster=settings.redis.cluster)
         self.matrix = ListMatrix(settings.lists.max_visitors, self.knowledge.ranked_size, self.knowledge.list_size)
         shop, vectors = self._replicas()
-        after = [shop.reader.ready, vectors.reader.ready]
+        self.vectors_reader = vectors.reader
+        # Opening an encoder takes seconds, in which visitors' events go on: on a thread of its own.
+        plans = parts.replica("recommender-plan", [MODEL_PLAN], self.take_plan, self.models.thread)
+        #: The offset after the last vector applied, by partition.
+        self._indexed: dict[Place, int] = {place: at for place, at in self.saved.start.items() if place[0] == VECTORS}
+        #: Since when a batch of vectors that is there waits for its turn; 0: none did when the last was done.
+        self._waited_since = 0.0
+        self.indexed = IndexedSoFar(parts.redis, new_worker_id())
+        after = [shop.reader.ready, vectors.reader.ready, plans.reader.ready]
         # Without the shop's state there is nothing to rank: events wait until the replicas have caught up.
         # Kafka keeps events for days only, and profiles would come back without a bound in time: that is for `streamrec rebuild`.
         visits = parts.group(RECOMMENDER, GROUPS[RECOMMENDER], self.visit, self.core, after=after, unstamped="committed")
@@ -101,7 +109,7 @@ class Recommender:
             after=after,
             max_batch=HISTORY_BATCH,
         )
-        self.pipelines = [shop, vectors, visits, history]
+        self.pipelines = [shop, vectors, plans, visits, history]
         self.forgotten = ForgottenVisitors(parts.redis)
         self.adopted: frozenset[Place] = frozenset()
         share = PartitionShare(self.visits_reader, partitions(settings.kafka)[CLICKS])
@@ -172,18 +180,52 @@ class Recommender:
 
     def take_internal(self, records: Sequence[Record]) -> None:
         """Take vectors and neighbours, and note which items' lists are due."""
-        ranked_by = self.knowledge.digest
-        changed = self.knowledge.take_vectors(pairs([r for r in records if r.topic == VECTORS], ItemVector))
-        if self.knowledge.digest != ranked_by:  # another model took over: every list is of the old one
-            self.upkeep.refresh(self.matrix.users())
+        start = time.perf_counter()
+        vectors = [r for r in records if r.topic == VECTORS]
+        messages = pairs(vectors, ItemVector)
+        self.models.meet(messages)
+        with self._switching():
+            changed = self.knowledge.take_vectors(messages)
+        self._indexed.update({(r.topic, r.partition): r.offset + 1 for r in vectors})
+        self.indexed.worked(len(vectors), time.perf_counter() - (self._waited_since or start))
         neighbours = pairs([r for r in records if r.topic == NEIGHBOURS], ItemNeighbours)
         self.knowledge.take_neighbours(neighbours)
         met = self.knowledge.items.find_all(tuple(item_id for item_id, _ in neighbours))
         self.fallbacks.items_changed(np.concatenate([met[met >= 0], changed]).astype(np.int32))
         self.saved.applied(records)
+        # From here on the next batch, if it is there, waits for its turn among facts, visitors and repairs.
+        self._waited_since = time.perf_counter() if self.vectors_reader.in_flight > 1 else 0.0
+
+    def take_plan(self, records: Sequence[Record]) -> None:
+        """Follow a plan; on the thread of plans."""
+        for _, plan in values(records, ModelPlan):
+            self.models.open(plan)
+            self.core.submit(self._follow, plan).result()
+
+    def _follow(self, plan: ModelPlan) -> None:
+        with self._switching():
+            self.fallbacks.items_changed(self.models.follow(plan))
+
+    @contextmanager
+    def _switching(self) -> Iterator[None]:
+        """Have every list made anew if another model takes over meanwhile: all are of the old one."""
+        ranked_by = self.knowledge.digest
+        yield
+        if self.knowledge.digest != ranked_by:
+            self.upkeep.refresh(self.matrix.users())
+
+    def _look_at_models(self) -> None:
+        """Let another model take over once all that is in the topic is known; tell how far in it we are."""
+        if not self.vectors_reader.ready.is_set():
+            return
+        if self.knowledge.replica.held:
+            with self._switching():
+                self.fallbacks.items_changed(self.models.release())
+        self.indexed.tell(sum(self._indexed.values()), self.parts.clock.now_ms())
 
     def sweep(self) -> bool:
         """Do what time makes due: what readers see; after a rebalance, whose lists are ours; repair. True where more is urgent."""
+        self._look_at_models()
         self.guard.tick()
         self.pins.tick()
         owned = self.visits_reader.owned
@@ -225,12 +267,13 @@ class Recommender:
             "snapshot_at": self.saved.newest_at,
             "next_model_percent": int(100 * self.knowledge.replica.coverage),
             "understands_text": int(self.knowledge.understands_text),
+            "plan": self.models.version,
         }
 
     def words(self) -> dict[str, str]:
         """Return the words of the heartbeat: the digests of the model served and of the one that is collected."""
         replica = self.knowledge.replica
-        return {"model": replica.model_digest or "", "next_model": replica.next_digest or ""}
+        return {"model": replica.model_digest or "", "next_model": replica.next_digest or "", "model_problem": self.models.problem}
 
 
 def build(parts: Parts) -> Role:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from concurrent.futures import Executor
 
-    from streamrec.embedding import Encoder
     from streamrec.recommender import Fallbacks, Knowledge
+    from streamrec.snapshot.manifest import Manifest
     from workers.parts import Parts
     from workers.transport.batch import Place, Record
 
@@ -28,15 +28,16 @@ LOOK_S: Final = 0.5
 class Saved:
     """The state of ``topics``, from the newest snapshot that can be trusted, and where in Kafka it stands.
 
-    Without a folder, or with nothing in it that can be used, the state is an empty one. Raises BrokerUnavailable.
+    ``models`` holds, per digest, the dimension of each model whose vectors a snapshot may hold. Without a folder, or with nothing
+    in it that can be used, the state is an empty one. Raises BrokerUnavailable.
     """
 
-    def __init__(self, parts: Parts, topics: Collection[str], encoder: Encoder, build: Callable[[], Knowledge]) -> None:
+    def __init__(self, parts: Parts, topics: Collection[str], models: Mapping[str, int], build: Callable[[], Knowledge]) -> None:
         self._parts = parts
         self._topics = frozenset(topics)
         settings = parts.settings.snapshot
         self._folder = SnapshotFolder(Path(settings.dir).expanduser(), settings.keep) if settings.dir else None
-        self._loaded = Loaded(build()) if self._folder is None else self._load(self._folder, encoder, build)
+        self._loaded = Loaded(build()) if self._folder is None else self._load(self._folder, models, build)
         self.knowledge = self._loaded.knowledge
         #: Per topic and partition, where reading goes on.
         self.start: Mapping[Place, int] = dict(self._loaded.next_offsets)
@@ -44,11 +45,11 @@ class Saved:
         self._applied: dict[Place, int] = dict(self.start)
         self._snapshots: Snapshots | None = None
 
-    def _load(self, folder: SnapshotFolder, encoder: Encoder, build: Callable[[], Knowledge]) -> Loaded:
+    def _load(self, folder: SnapshotFolder, models: Mapping[str, int], build: Callable[[], Knowledge]) -> Loaded:
         kafka, parts = self._parts.settings.kafka, self._parts
         cluster, ids = identities(kafka, self._topics)
         with_settings = made_with(parts.settings)
-        self._origin = Origin(encoder.digest, encoder.dim, with_settings, cluster, ids, bounds(kafka, self._topics))
+        self._origin = Origin(models, with_settings, cluster, ids, bounds(kafka, self._topics))
         max_age_ms = int(parts.settings.snapshot.max_age_h * 3_600_000)
         now_ms, observer = parts.clock.now_ms(), parts.observer
         return load(folder, build, self._origin, now_ms=now_ms, max_age_ms=max_age_ms, observer=observer)
@@ -66,7 +67,7 @@ class Saved:
         self._snapshots = Snapshots(
             self._folder,
             lambda path: dump(self.knowledge, fallbacks.due, path),
-            self._origin.manifest,
+            self._described,
             lambda: self._applied,
             self.start,
             may=self._is_settled,
@@ -78,10 +79,14 @@ class Saved:
         )
         return [Sweeper(core, self._snapshots.tick, LOOK_S, after)]
 
+    def _described(self, made_at: int, next_offsets: Mapping[Place, int]) -> Manifest:
+        index = self.knowledge.index
+        return self._origin.manifest(made_at, next_offsets, (index.model or "", index.dim))
+
     def _is_settled(self) -> bool:
-        """Tell whether our model is served and no other collected, of which a snapshot would hold nothing."""
+        """Tell whether a snapshot of now would be taken up again: a model is served that is ours or planned."""
         replica = self.knowledge.replica
-        return replica.model_digest == self._origin.model_digest and replica.next_digest is None
+        return replica.is_planned or (replica.model_digest in self._origin.models and replica.next_digest is None)
 
     @property
     def newest_at(self) -> int:

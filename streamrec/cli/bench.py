@@ -10,6 +10,7 @@ import click
 
 from streamrec.cli.bench_embed import embed
 from streamrec.cli.bench_freshness import freshness
+from streamrec.cli.bench_rollover import rollover
 from streamrec.cli.output import emit, json_option, table
 
 
@@ -132,3 +133,4 @@ def rivals(as_json: bool, as_markdown: bool, designs: tuple[str, ...], **choices
 
 bench.add_command(embed)
 bench.add_command(freshness)
+bench.add_command(rollover)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from streamrec.cli.model_use import status, use
 from streamrec.cli.output import emit, json_option, progress, steps_of, table
 from streamrec.cli.parts import Parts, pass_parts
 
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 
 @click.group()
 def model() -> None:
-    """List, build and check encoders."""
+    """List, build and check encoders; change the model of a running shop, and go back."""
+
+
+model.add_command(use)
+model.add_command(status)
 
 
 @model.command("list")

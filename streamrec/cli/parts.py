@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from streamrec.client import Storefront
     from streamrec.config import KafkaSettings, Settings
+    from streamrec.events import ModelPlan
     from streamrec.lists.forgotten import ForgottenVisitors
     from streamrec.lists.visitors import VisitorStore
 
@@ -95,6 +96,10 @@ class Broker(Protocol):
         """Yield every dead letter, oldest first."""
         ...
 
+    def plan(self) -> ModelPlan | None:
+        """Return which model the shop is to be served by, None where nobody said."""
+        ...
+
     def outbox(self) -> Outbox:
         """Return a producer."""
         ...
@@ -141,6 +146,12 @@ class KafkaBroker:
         from workers.transport.dead_letters import read_dead_letters
 
         yield from read_dead_letters(self._kafka)
+
+    def plan(self) -> ModelPlan | None:
+        """Return which model the shop is to be served by, None where nobody said."""
+        from workers.transport.plan import read_plan
+
+        return read_plan(self._kafka, "plan")
 
     def outbox(self) -> Outbox:
         """Return a producer; an unreachable broker is told at once, not after half a minute of trying."""

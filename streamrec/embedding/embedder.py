@@ -64,6 +64,8 @@ class Embedder:
         self._encoder = encoder
         self._pictures = pictures
         self._items: _Recent[str, _Known] = _Recent(max_items)
+        #: How many of them were not removed.
+        self.count = 0
         self._vectors: _Recent[str, bytes] = _Recent(max_texts)
 
     @property
@@ -90,7 +92,7 @@ class Embedder:
         vectors = {item_id: of_texts[told[item_id]] for item_id in changed if item_id in told}
         vectors |= {item_id: shown[item_id].mixed(vector) for item_id, vector in vectors.items() if item_id in shown}
         for item_id, item in winners.items():
-            self._items.put(item_id, _Known(digests.get(item_id, _GONE), item.ts if item else 0))
+            self._note(item_id, _Known(digests.get(item_id, _GONE), item.ts if item else 0))
         return [(i, self._message(winners[i], digests.get(i, _GONE), vectors.get(i, b""))) for i in changed]
 
     def remember(self, item_id: str, message: ItemVector | None) -> None:
@@ -101,14 +103,42 @@ class Embedder:
         """
         known = self._items.get(item_id)
         if message is None:
-            self._items.put(item_id, _Known(_GONE, 0))
+            self._note(item_id, _Known(_GONE, 0))
         elif message.model_digest == self._encoder.digest and (known is None or message.ts >= known.ts):
-            self._items.put(item_id, _Known(message.content_digest, message.ts))
+            self._note(item_id, _Known(message.content_digest, message.ts))
 
     def forget(self, item_ids: Sequence[str]) -> None:
         """Drop what is known of items whose messages could not be sent: their next catalogue message is embedded again."""
         for item_id in item_ids:
-            self._items.drop(item_id)
+            self._lose(self._items.drop(item_id))
+
+    def is_news(self, item_id: str, item: CatalogItem) -> bool | None:
+        """Tell whether the item's text is another than the one embedded; None: nothing of it is embedded. From any thread."""
+        known = self._items.peek(item_id)
+        if known is None or known.digest == _GONE:
+            return None
+        if self._pictures is not None and (item.image or item.image_url):
+            return item.ts > known.ts  # pictures are looked at by the embedder's own thread alone: ``update`` will tell
+        return item.ts >= known.ts and content_digest(item_text(item), self._encoder.digest) != known.digest
+
+    def standing(self, item_id: str) -> tuple[bool, int] | None:
+        """Return whether the item is there, and the ts of what is known of it; None where nothing is. From any thread."""
+        known = self._items.peek(item_id)
+        return None if known is None else (known.digest != _GONE, known.ts)
+
+    def embedded(self) -> list[str]:
+        """Return the items that are known to have a vector."""
+        return [item_id for item_id, known in self._items.pairs() if known.digest != _GONE]
+
+    def _note(self, item_id: str, known: _Known) -> None:
+        before, forgotten = self._items.put(item_id, known)
+        self.count += known.digest != _GONE
+        self._lose(before)
+        self._lose(forgotten)
+
+    def _lose(self, known: _Known | None) -> None:
+        if known is not None and known.digest != _GONE:
+            self.count -= 1
 
     def stands(self, item_id: str, item: CatalogItem) -> bool:
         """Tell whether the message may be applied again: its item was not removed since, and has no newer message."""
@@ -170,11 +200,21 @@ class _Recent(Generic[_K, _V]):
             self._pairs.move_to_end(key)
         return value
 
-    def put(self, key: _K, value: _V) -> None:
+    def peek(self, key: _K) -> _V | None:
+        """Return the value and leave the order as it is: any thread may ask."""
+        return self._pairs.get(key)
+
+    def pairs(self) -> list[tuple[_K, _V]]:
+        return list(self._pairs.items())
+
+    def put(self, key: _K, value: _V) -> tuple[_V | None, _V | None]:
+        """Return what it takes the place of, and what is forgotten for it."""
+        before = self._pairs.get(key)
         self._pairs[key] = value
         self._pairs.move_to_end(key)
-        while len(self._pairs) > self._capacity:
-            self._pairs.popitem(last=False)
+        # One comes in at a time, so one goes out at most.
+        forgotten = self._pairs.popitem(last=False)[1] if len(self._pairs) > self._capacity else None
+        return before, forgotten
 
-    def drop(self, key: _K) -> None:
-        self._pairs.pop(key, None)
+    def drop(self, key: _K) -> _V | None:
+        return self._pairs.pop(key, None)

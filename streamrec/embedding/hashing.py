@@ -21,16 +21,18 @@ class HashingEncoder:
     """Sums one pseudo-random direction per word, so texts that share words lie close; it knows no meaning.
 
     Random indexing (Kanerva et al., 2000) with a hash in place of the dictionary. Deterministic across processes and machines.
+    Another ``seed`` draws other directions, so that nothing but chance makes two models agree on a cosine.
     """
 
     name = "hashing"
 
-    def __init__(self, dim: int = 64) -> None:
+    def __init__(self, dim: int = 64, seed: str = "") -> None:
         if dim < 1:
             msg = f"dim is {dim}; give at least 1"
             raise ConfigError(msg)
         self.dim = dim
-        self.digest = hashlib.sha256(f"hashing-1:{dim}".encode()).hexdigest()[:16]
+        self._seed = seed.encode()
+        self.digest = hashlib.sha256(f"hashing-1:{dim}{seed and ':'}{seed}".encode()).hexdigest()[:16]
 
     def encode(self, texts: Sequence[str], *, query: bool = False) -> NDArray[np.float32]:  # noqa: ARG002 - no prefixes here
         """Return (n, dim) float32 rows of norm 1, the sums of the directions of each text's first 128 words."""
@@ -41,6 +43,6 @@ class HashingEncoder:
         return unit_rows(rows)
 
     def _direction(self, word: str) -> NDArray[np.float32]:
-        bits = hashlib.shake_256(word.encode("utf-8", "surrogatepass")).digest(2 * self.dim)
+        bits = hashlib.shake_256(self._seed + word.encode("utf-8", "surrogatepass")).digest(2 * self.dim)
         # +0.5 keeps every component away from zero, so no word is without a direction.
         return (np.frombuffer(bits, dtype="<i2").astype(np.float32) + 0.5) / 32768.0

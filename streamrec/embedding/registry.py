@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +15,11 @@ from streamrec.embedding.models.truncated import TruncatedEncoder
 from streamrec.embedding.onnx_encoder import EncoderFiles, SentenceEncoder
 from streamrec.errors import ConfigError
 
-#: Tests only: nothing chooses them but these names.
-_TOYS: Final[dict[str, Callable[[], Encoder]]] = {"hashing": HashingEncoder}
+#: Tests and `bench rollover` only: nothing chooses them but these names.
+_TOYS: Final[dict[str, Callable[[], Encoder]]] = {
+    "hashing": HashingEncoder,
+    "hashing-96": partial(HashingEncoder, 96, seed="another"),
+}
 
 
 def load_encoder(settings: ModelSettings) -> Encoder:

@@ -11,6 +11,8 @@ from streamrec.events.messages import (
     ItemActivity,
     ItemNeighbours,
     ItemVector,
+    ModelChoice,
+    ModelPlan,
     Neighbour,
     Order,
     OrderLine,
@@ -20,6 +22,7 @@ from streamrec.events.messages import (
     Stock,
     Targets,
 )
+from streamrec.events.slots import slot_key, split_slot
 from streamrec.events.topics import TOPICS, Topic
 
 __all__ = [
@@ -34,6 +37,8 @@ __all__ = [
     "ItemNeighbours",
     "ItemVector",
     "Message",
+    "ModelChoice",
+    "ModelPlan",
     "Neighbour",
     "Order",
     "OrderLine",
@@ -46,4 +51,6 @@ __all__ = [
     "decode",
     "decode_many",
     "encode",
+    "slot_key",
+    "split_slot",
 ]

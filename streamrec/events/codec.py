@@ -11,7 +11,8 @@ import msgspec
 
 from streamrec.errors import InvalidMessage
 from streamrec.events import messages as m
-from streamrec.events.topics import TOPICS, Topic
+from streamrec.events.slots import slot_key, split_slot
+from streamrec.events.topics import TOPICS, VECTORS, Topic
 
 #: How far ahead of our clock a producer's may run. A fact from the far future would outrank every true one until then.
 MAX_FUTURE_MS: Final = 300_000
@@ -59,6 +60,15 @@ def _unfit(what: str) -> InvalidMessage:
 
 
 def _decode_key(topic: Topic, key: bytes | None) -> str:
+    """Return the key; that of a vector may end with its model's slot, which is held to no rule but its own."""
+    if topic.name == VECTORS and key and key.endswith(b"}"):
+        item_id, slot = split_slot(key.decode(errors="replace"))
+        if slot:
+            return slot_key(_decode_id(topic, item_id.encode()), slot)
+    return _decode_id(topic, key)
+
+
+def _decode_id(topic: Topic, key: bytes | None) -> str:
     if not key:
         raise InvalidMessage(f"key: missing; produce with the {topic.key} as the message key")
     if len(key) > MAX_KEY_BYTES:
@@ -122,7 +132,8 @@ def decode_many(
     if max(map(len, present), default=0) > codec.max_value_bytes:
         return None
     try:
-        text_keys = _decode_keys(cast("Sequence[bytes]", keys))
+        known = cast("Sequence[bytes]", keys)
+        text_keys = _decode_slotted(known) if topic_name == VECTORS else _decode_keys(known)
         payloads = list(map(codec.decode, present))
     except _POISONS:
         return None
@@ -140,6 +151,17 @@ def _decode_keys(keys: Sequence[bytes]) -> list[str] | None:
         return None
     lengths = [*map(len, text_keys)]
     return text_keys if min(lengths) > 0 and max(lengths) <= m.MAX_ID_LENGTH else None
+
+
+def _decode_slotted(keys: Sequence[bytes]) -> list[str] | None:
+    """Decode keys of vectors, with their models' slots where they have one."""
+    if not any(key.endswith(b"}") for key in keys):
+        return _decode_keys(keys)
+    split = [split_slot(key.decode()) for key in keys]
+    item_ids = _decode_keys([item_id.encode() for item_id, _ in split])
+    if item_ids is None:
+        return None
+    return [slot_key(item_id, slot) for item_id, (_, slot) in zip(item_ids, split, strict=True)]
 
 
 def encode(payload: m.Payload, topic_name: str) -> bytes:

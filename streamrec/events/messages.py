@@ -189,7 +189,10 @@ class Impressions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ItemVector(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """item-vectors (internal, MessagePack): an item's embedding. Key: item_id. Null removes it."""
+    """item-vectors (internal, MessagePack): an item's embedding by one model. Null removes it.
+
+    Key: item_id, and behind it, but for the model that the shop began with, the model's digest in braces.
+    """
 
     content_digest: Annotated[str, Meta(max_length=64)]
     model_digest: Annotated[str, Meta(max_length=64)]
@@ -204,6 +207,51 @@ class ItemVector(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         if len(self.vector) != 2 * self.dim:
             msg = f"vector has {len(self.vector)} bytes, dim {self.dim} needs {2 * self.dim}"
             raise ValueError(msg)
+
+
+class ModelChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """One encoder: what settings name it, and what must come of them on every machine."""
+
+    #: Settings of the section ``model`` that decide what the vectors are; each worker adds its own device, threads and folders.
+    settings: dict[Annotated[str, Meta(max_length=64)], Any]
+    digest: Annotated[str, Meta(min_length=1, max_length=64, description="hexadecimal")]
+    dim: Annotated[int, Meta(ge=1, le=8192)]
+
+    def __post_init__(self) -> None:
+        """Refuse a digest that could not stand behind an item's id."""
+        if not set(self.digest) <= set("0123456789abcdef"):
+            raise ValueError("digest holds what is no hexadecimal digit")
+
+    @property
+    def name(self) -> str:
+        """The registered name, for people."""
+        return str(self.settings.get("name", ""))
+
+
+class ModelPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """model-plan (internal): which model the shop is to be served by, and which one until then. Key: plan.
+
+    Written by `streamrec model use` alone. A newer ``version`` takes the place of an older one.
+    """
+
+    version: Annotated[int, Meta(ge=1)]
+    wanted: ModelChoice
+    ts: Timestamp
+    #: Served until ``wanted`` covers the catalogue, and kept up beside it until ``keep_until``, so that going back is at once.
+    previous: ModelChoice | None = None
+    #: Ms since the epoch; what covers the catalogue later than this ends ``previous`` then.
+    keep_until: Annotated[int, Meta(ge=0)] = 0
+    #: Digest of the model whose vectors have the plain keys of item-vectors.
+    plain: Annotated[str, Meta(max_length=64)] = ""
+
+    def slot(self, digest: str) -> str:
+        """Return the slot of a model's vectors in item-vectors."""
+        return "" if digest == self.plain else digest
+
+    @property
+    def choices(self) -> tuple[ModelChoice, ...]:
+        """The wanted model, then the previous one."""
+        return (self.wanted,) if self.previous is None else (self.wanted, self.previous)
 
 
 class ItemActivity(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -262,7 +310,7 @@ class ItemNeighbours(msgspec.Struct, frozen=True, kw_only=True, array_like=True)
 #: What visitors do.
 Event = Click | Cart | Order | Search | Impressions
 #: Whatever a message's value may be.
-Payload = CatalogItem | Price | Stock | Campaign | Event | ItemVector | ItemActivity | ItemNeighbours
+Payload = CatalogItem | Price | Stock | Campaign | Event | ItemVector | ItemActivity | ItemNeighbours | ModelPlan
 
 #: Per struct, the ids that its value holds; a struct that is not here holds none.
 IDS: Final[dict[type[Payload], Callable[[Any], Iterable[str]]]] = {

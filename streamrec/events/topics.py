@@ -21,6 +21,7 @@ IMPRESSIONS: Final = "events.impressions"
 VECTORS: Final = "item-vectors"
 PAIRS: Final = "item-pairs"
 NEIGHBOURS: Final = "item-neighbours"
+MODEL_PLAN: Final = "model-plan"
 DEAD_LETTERS: Final = "dead-letters"
 
 #: Apache Kafka's own default.
@@ -36,7 +37,7 @@ class Topic:
 
     name: str
     #: What the key is the id of.
-    key: Literal["item_id", "user_id", "campaign_id", "source key"]
+    key: Literal["item_id", "user_id", "campaign_id", "plan", "source key"]
     #: The struct of the value; None for dead-letters, whose values are other topics' bytes.
     payload: type[m.Payload] | None
     encoding: Literal["json", "msgpack", "bytes"]
@@ -62,7 +63,9 @@ class Topic:
         return config
 
 
-_CONTRACTS: Final[dict[str, tuple[Literal["item_id", "user_id", "campaign_id", "source key"], type[m.Payload] | None, Any]]] = {
+_CONTRACTS: Final[
+    dict[str, tuple[Literal["item_id", "user_id", "campaign_id", "plan", "source key"], type[m.Payload] | None, Any]]
+] = {
     CATALOG: ("item_id", m.CatalogItem, "json"),
     PRICE: ("item_id", m.Price, "json"),
     STOCK: ("item_id", m.Stock, "json"),
@@ -75,6 +78,7 @@ _CONTRACTS: Final[dict[str, tuple[Literal["item_id", "user_id", "campaign_id", "
     VECTORS: ("item_id", m.ItemVector, "msgpack"),
     PAIRS: ("item_id", m.ItemActivity, "msgpack"),
     NEIGHBOURS: ("item_id", m.ItemNeighbours, "msgpack"),
+    MODEL_PLAN: ("plan", m.ModelPlan, "json"),
     DEAD_LETTERS: ("source key", None, "bytes"),
 }
 

@@ -156,8 +156,28 @@ class Generations:
         return self._served.index.similarity(labels, queries)
 
     def save(self, folder: Path) -> None:
-        """Write what is served; see the port. What is collected is left out: whoever reads on collects it again."""
+        """Write what is served; see the port. What is collected is written by ``save_next``."""
         self._served.index.save(folder)
+
+    def save_next(self, folder: Path) -> tuple[str, int] | None:
+        """Write what is collected into a new folder, and return its model and dimension; None and no folder where nothing is."""
+        if self._next is None or self._next.model is None:
+            return None
+        folder.mkdir()
+        self._next.index.save(folder)
+        return self._next.model, self._next.index.dim
+
+    def restore_next(self, folder: Path, model: str, dim: int) -> None:
+        """Collect from now on beside what ``save_next`` wrote."""
+        index = self._make(dim)
+        index.restore(folder)
+        self.abandon()
+        self._next = Generation(index, model)
+        index.block(np.flatnonzero(self._blocked))
+
+    def replace_empty(self, model: str, dim: int) -> None:
+        """Answer from an empty index of another model."""
+        self.answer_from(self._make(dim), model)
 
     def restore(self, folder: Path) -> None:
         """Take what was saved as vectors of the model that is named, and collect nothing; see the port."""
@@ -232,16 +252,20 @@ class Generations:
             served, following = served & counted, following & counted
         return Coverage(*(int(np.count_nonzero(mask)) for mask in (served, following, served & following)))
 
-    def switch(self, *, keep: bool) -> Labels:
+    def switch(self, *, keep: bool, whole: bool = False) -> Labels:
         """Answer from the next generation from now on; returns the labels that have a vector in it.
 
-        The old one is freed, or with ``keep`` collects further: it keeps the vectors of items that the new one does not have.
+        The old one is freed, or with ``keep`` collects further: it keeps the vectors of items that the new one does not have, and
+        with ``whole`` all that it has.
         """
         if self._next is None:
             return self._served.labels
         old, new, version = self._served, self._next, self.version
         self._served, self._next, self.dim = new, None, new.index.dim
         self._passed = version + 1 - new.index.version
+        if whole:
+            self._next = old
+            return new.labels
         superseded = np.flatnonzero(old.has(old.size) & new.has(old.size)).astype(np.int32)
         if keep and len(superseded) < len(old.index):
             old.drop(superseded)

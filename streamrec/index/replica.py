@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamrec.events import ItemVector
+from streamrec.events import ItemVector, split_slot
 from streamrec.index.generations import Coverage, Generations
 from streamrec.index.port import Labels, Vectors
 
@@ -63,8 +63,15 @@ class VectorReplica:
     - if it is not the target, only where that lacks a good part of what the other has.
 
     Vectors of a third model are refused and counted; the target's are never. Without a target the first vector of the right
-    dimension names the model. ``row`` gives the row of an item id in the item table, creating it where needed; ``gone`` marks the
-    rows that the catalogue removed, which nobody needs to cover.
+    dimension names the model.
+
+    ``follow`` brings a plan, and with it other rules: the vectors of each model have keys of their own (``events.slots``), so that
+    neither takes the place of the other; the target takes over when it covers what is served, and nobody else ever does; and the
+    model that it took over from is kept whole, so that it may come back at once. While ``held`` nobody takes over: a topic that is
+    read from its beginning holds vectors of both, and which of them covers the other is known at its end.
+
+    ``row`` gives the row of an item id in the item table, creating it where needed; ``gone`` marks the rows that the catalogue
+    removed, which nobody needs to cover.
     """
 
     def __init__(
@@ -84,6 +91,10 @@ class VectorReplica:
         self._max_missing = max_missing
         if target is not None and index.model is None:
             index.name(target)
+        #: Per model of the plan its slot in the topic; None where there is no plan.
+        self._slots: Mapping[str, str] | None = None
+        #: Whether no model may take over yet.
+        self.held = False
         self.refused = RefusedCounts()
         #: How much of what is served the collected model has, in [0, 1]; 0 while none is collected. As of the last batch.
         self.coverage = 0.0
@@ -100,16 +111,44 @@ class VectorReplica:
         """The model that is collected, None where there is none."""
         return self._index.next_model
 
+    @property
+    def is_planned(self) -> bool:
+        """Whether a plan is followed."""
+        return self._slots is not None
+
+    def follow(self, target: str, dim: int, slots: Mapping[str, str]) -> Labels | None:
+        """Have ``target``, of dimension ``dim``, take over when it can; ``slots`` holds the plan's models, the target among them.
+
+        Returns the rows that have a vector where it took over at once, as who is kept whole does.
+        """
+        self._target, self._target_dim, self._slots = target, dim, slots
+        if self._index.next_model is not None and self._index.next_model not in slots:
+            self._index.abandon()
+        return self._settle()
+
+    def strangers(self, messages: Sequence[tuple[str, ItemVector | None]]) -> set[str]:
+        """Return the digests of models among the messages that are neither served nor collected nor planned."""
+        known = {self._index.model, self._index.next_model, self._target, *(self._slots or ())}
+        return {vector.model_digest for _, vector in messages if vector is not None} - known
+
+    def settle(self) -> Labels | None:
+        """Look whether it is time for the other model, as after each batch; return the rows that have a vector if it took over."""
+        return self._settle()
+
     def apply(self, messages: Sequence[tuple[str, ItemVector | None]]) -> ReplicaChange:
-        """Apply (item_id, vector or None for removed) in order; of several messages of one item the last valid one counts."""
+        """Apply (key, vector or None for removed) in order; of several messages of one key the last valid one counts.
+
+        A key is the item's id, with its model's slot where it has one.
+        """
         before = self.refused.total
         broken = _not_finite([vector for _, vector in messages])
         pending: dict[str, _Pending] = {}
-        for place, (item_id, vector) in enumerate(messages):
+        for place, (key, vector) in enumerate(messages):
             if place in broken:
                 self.refused.not_finite += 1
             elif vector is None or self._takes(vector):
-                self._plan(self._row(item_id), vector, pending)
+                item_id, slot = split_slot(key)
+                self._plan(self._row(item_id), slot, vector, pending)
         changed, removed = self._write(self._index.model, pending)
         waiting, _ = self._write(self._index.next_model, pending)
         switched = self._settle()
@@ -133,24 +172,35 @@ class VectorReplica:
             self.refused.other_dim += 1
             return False
         if index.dim_of(model) is None:
-            if index.next_model is not None and model != self._target:
+            unplanned = self._slots is not None and model not in self._slots
+            if unplanned or (index.next_model is not None and model != self._target):
                 self.refused.other_model += 1
                 return False
             index.begin(model, vector.dim)
         return True
 
-    def _plan(self, row: int, vector: ItemVector | None, pending: dict[str, _Pending]) -> None:
+    def _plan(self, row: int, slot: str, vector: ItemVector | None, pending: dict[str, _Pending]) -> None:
         """Note what a message does to each generation, unless it is late or the item table has no room for it."""
         if row < 0 or (vector is not None and vector.ts < self._newest(row)):
             return
-        self._note(row, 0 if vector is None else vector.ts)
         served, following = self._index.model, self._index.next_model
-        if served is not None and (vector is None or vector.model_digest == served):
-            pending.setdefault(served, {})[row] = vector
-        if following is not None:
-            # A newer vector of the served model supersedes what was collected.
-            mine = vector is not None and vector.model_digest == following
-            pending.setdefault(following, {})[row] = vector if mine else None
+        if vector is None:
+            emptied = [model for model in (served, following) if model is not None and self._slot(model) == slot]
+            if served in emptied or served is None:
+                self._note(row, 0)
+        else:
+            self._note(row, vector.ts)
+            # In one slot a newer vector of the served model supersedes what was collected.
+            shared = following is not None and self._slot(following) == slot
+            emptied = [following] if following is not None and shared and vector.model_digest != following else []
+            if vector.model_digest in {served, following}:
+                pending.setdefault(vector.model_digest, {})[row] = vector
+        for model in emptied:
+            pending.setdefault(model, {})[row] = None
+
+    def _slot(self, model: str) -> str:
+        """Return where a model's vectors are in the topic; without a plan all are in the plain slot."""
+        return (self._slots or {}).get(model, "")
 
     def _write(self, model: str | None, pending: dict[str, _Pending]) -> tuple[Labels, Labels]:
         """Change one generation; return the rows set and the rows gone."""
@@ -174,12 +224,17 @@ class VectorReplica:
             self._index.abandon()
             return None
         covers = found.served - found.both <= self._max_missing * found.served
-        if not self._is_due(found, covers=covers):
+        if self.held or not self._is_due(found, covers=covers):
             self.coverage = found.share
             return None
-        return self._index.switch(keep=not covers)
+        rows = self._index.switch(keep=not covers, whole=self._slots is not None)
+        if not self._index.coverage(None if self._gone is None else self._gone()).next:
+            self._index.abandon()  # all of the old one was taken back before it was left
+        return rows
 
     def _is_due(self, found: Coverage, *, covers: bool) -> bool:
+        if self._slots is not None:
+            return covers and self._index.next_model == self._target
         if self._target is None:
             return covers or found.next > found.served
         if self._index.next_model == self._target:

@@ -81,6 +81,10 @@ REBUILD: Final = "streamrec:rebuild"
 #: Digest of a visitor's id -> when they were forgotten, in ms; a rebuild passes over their older events.
 FORGOTTEN: Final = "streamrec:forgotten"
 
+#: Recommender -> how far in item-vectors it is, and when it said so: embedders run ahead of none of them by far.
+INDEXED: Final = "streamrec:indexed"
+INDEXED_TTL_S: Final = 60
+
 #: A rebuild that nobody works on for so long is over.
 REBUILD_TTL_S: Final = 86_400
 #: As long as the longest retention of an events topic: what was forgotten before has left Kafka too.

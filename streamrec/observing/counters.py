@@ -17,6 +17,7 @@ COUNTERS: Final[dict[str, str]] = {
     "lists_pushed": "Lists written to Redis, by reason.",
     "lessons": "Clicks on lists from which the weights of a score's parts were learnt, by placement.",
     "snapshots": "Snapshots of a recommender's replicas, by outcome: written, failed, restored, refused_<reason>.",
+    "overtook": "Items that were embedded before what came earlier, by topic.",
     "embedded": "Items whose vectors were published, by topic.",
     "pictures": "Pictures that items asked for, by outcome: seen, known, unchanged, or why not (streamrec/pictures/refusals.py).",
     "picture_tries": "Fetches of pictures that failed and are tried again, by reason.",

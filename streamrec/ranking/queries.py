@@ -16,7 +16,8 @@ from streamrec.index import VectorIndex
 class QueryVectors:
     """A cache in front of an encoder; at ``max_queries`` the query asked for longest ago is forgotten.
 
-    Its content never shows in an answer, only in its speed: an encoder gives equal texts equal vectors. ``can_encode`` tells
+    Its content never shows in an answer, only in its speed: an encoder gives equal texts equal vectors, and when ``model`` names
+    another one, nothing of the one before is kept. ``can_encode`` tells
     whether the vectors that ``index`` answers from are of the encoder's model; while they are not, no query has a vector.
     """
 
@@ -26,7 +27,10 @@ class QueryVectors:
         index: VectorIndex,
         max_queries: int,
         can_encode: Callable[[], bool] = lambda: True,
+        model: Callable[[], str | None] = lambda: None,
     ) -> None:
+        self._model = model
+        self._encoded_by = model()
         self._encode = encode
         self._index = index
         self._can_encode = can_encode
@@ -41,6 +45,9 @@ class QueryVectors:
         nothing = np.empty((0, self._index.dim), np.float32)
         if self._encode is None or not self._can_encode():
             return [nothing] * len(queries)
+        if self._model() != self._encoded_by:
+            self._encoded_by = self._model()
+            self._vectors.clear()
         known = {query: self._vectors[query] for query in queries if query in self._vectors}
         missing = sorted({query for query in queries if query and query not in known})
         if missing:

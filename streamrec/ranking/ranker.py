@@ -96,6 +96,7 @@ class Ranker:
         *,
         profiles: ProfileSettings | None = None,
         can_encode: Callable[[], bool] = lambda: True,
+        model: Callable[[], str | None] = lambda: None,
         max_queries: int = 10_000,
         max_searches: int = 20_000,
     ) -> None:
@@ -107,7 +108,7 @@ class Ranker:
         #: Placement → (len(PARTS),) factors on the weights of the parts, as far as any were learnt; only ever replaced.
         self.learnt: dict[str, NDArray[np.float64]] = {}
         self._profiles = profiles or ProfileSettings()
-        self._queries = QueryVectors(encode_queries, index, max_queries, can_encode)
+        self._queries = QueryVectors(encode_queries, index, max_queries, can_encode, model)
         self._nearest = NearestItems(index, max_searches)
         self._scenes = Scenes(items, index, neighbours, settings)
         self._search = FilteredSearch(items, index, campaigns)

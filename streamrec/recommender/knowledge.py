@@ -18,7 +18,7 @@ from streamrec.catalogue.store import Fact
 from streamrec.catalogue.table import Change, ItemTable
 from streamrec.config import Settings
 from streamrec.errors import InvalidRequest
-from streamrec.events import Campaign, ItemNeighbours, ItemVector
+from streamrec.events import Campaign, ItemNeighbours, ItemVector, ModelPlan
 from streamrec.experiments.split import EVERYBODY
 from streamrec.index import Generations, VectorIndex, VectorReplica, build_index
 from streamrec.lists.keys import HOME
@@ -33,6 +33,7 @@ from streamrec.recommender.questions import Question
 from streamrec.recommender.variants import Variants
 
 Rows = NDArray[np.int32]
+EncodeQueries = Callable[[Sequence[str]], NDArray[Any]]
 #: A reduction that changes by less moves no item noticeably.
 _NOTICEABLE: Final = 0.05
 #: Moments of campaigns that are remembered.
@@ -62,8 +63,10 @@ class Knowledge:
         settings: Settings,
         index: VectorIndex,
         model_digest: str,
-        encode_queries: Callable[[Sequence[str]], NDArray[Any]] | None = None,
+        encode_queries: EncodeQueries | None = None,
     ) -> None:
+        #: Per model, what turns queries into its vectors.
+        self._encoders: dict[str, EncodeQueries] = {model_digest: encode_queries} if encode_queries else {}
         self.items = ItemTable(settings.index.max_items)
         self.index = Generations(index, lambda dim: build_index(settings.index, dim), model_digest)
         self.replica = VectorReplica(
@@ -86,14 +89,14 @@ class Knowledge:
             self.neighbours,
             self.campaigns,
             settings.ranking,
-            encode_queries,
+            self._encode,
             profiles=settings.profiles,
             # Never a query of one model against vectors of another.
             can_encode=lambda: self.understands_text,
+            model=lambda: self.index.model,
         )
         #: Who is ranked by which settings; ``ranker`` makes the lists that belong to no visitor.
         self.variants = Variants(self.ranker, settings.experiment)
-        self._encoder_digest = model_digest
         #: What ranks lists that belong to no visitor, and those of each variant.
         self._ranked_by = (settings, *(settings.model_copy(update={"ranking": r.settings}) for r in self.variants.rankers))
         self._digest_of = model_digest
@@ -121,7 +124,7 @@ class Knowledge:
         settings: Settings,
         dim: int,
         model_digest: str,
-        encode_queries: Callable[[Sequence[str]], NDArray[Any]] | None = None,
+        encode_queries: EncodeQueries | None = None,
     ) -> Self:
         """Return an empty state with the index that the settings name."""
         return cls(settings, build_index(settings.index, dim), model_digest, encode_queries)
@@ -144,8 +147,32 @@ class Knowledge:
 
     @property
     def understands_text(self) -> bool:
-        """Whether the vectors served are of this worker's encoder, so that a query's vector may be compared with them."""
-        return self.index.model == self._encoder_digest
+        """Whether this worker has the encoder of the vectors served, so that a query's vector may be compared with them."""
+        return self.index.model in self._encoders
+
+    def _encode(self, queries: Sequence[str]) -> NDArray[Any]:
+        """Encode queries by the model that is served, whichever it is now."""
+        return self._encoders[self.index.model or ""](queries)
+
+    def follow(self, plan: ModelPlan) -> Rows:
+        """Let the plan's wanted model take over when it covers what is served; return the rows of a model that did at once."""
+        slots = {choice.digest: plan.slot(choice.digest) for choice in plan.choices}
+        rows = self.replica.follow(plan.wanted.digest, plan.wanted.dim, slots)
+        return self._covered(rows)
+
+    def settle(self) -> Rows:
+        """Look whether it is time for the other model, as after each batch of vectors; return its rows if it took over."""
+        return self._covered(self.replica.settle())
+
+    def understand(self, encoders: Mapping[str, EncodeQueries]) -> None:
+        """Have the encoders, by the digest of their models, for queries."""
+        self._encoders = dict(encoders)
+
+    def _covered(self, rows: Rows | None) -> Rows:
+        if rows is None:
+            return np.empty(0, np.int32)
+        self.index.block(rows[~self.items.available[rows]])
+        return rows
 
     def take_facts(self, facts: Sequence[Fact]) -> Changes:
         """Apply catalogue, price and stock facts; what may not be shown leaves the index at once."""

@@ -19,7 +19,7 @@ from streamrec.recommender.knowledge import Knowledge, Rows
 from streamrec.snapshot.manifest import READ_INSTEAD
 
 #: Raised when the files below mean something else than before: a column more, another hash, another order.
-STATE: Final = 3
+STATE: Final = 4
 
 _COLUMN: Final = "items-"
 
@@ -42,6 +42,14 @@ class _Neighbours(msgspec.Struct):
     version: int
 
 
+class _Vectors(msgspec.Struct):
+    #: Digest of the model that is served, None where none is known.
+    model: str | None
+    dim: int
+    #: Digest and dimension of the model that is collected beside it, or kept.
+    following: tuple[str, int] | None
+
+
 _NEIGHBOUR_ARRAYS: Final = ("ends", "ages", "places", "together", "bought", "sums", "logs")
 
 
@@ -60,7 +68,8 @@ def dump(knowledge: Knowledge, due: Rows, folder: Path) -> None:
     _pack(folder / "neighbours.msgpack", _Neighbours(**told))
     ts, model = knowledge.replica.dump()
     np.save(folder / "vectors-ts.npy", ts)
-    _pack(folder / "vectors.msgpack", model)
+    following = knowledge.index.save_next(folder / "next")
+    _pack(folder / "vectors.msgpack", _Vectors(model, knowledge.index.dim, following))
     np.save(folder / "due.npy", due)
     index = folder / "index"
     index.mkdir()
@@ -85,10 +94,12 @@ def _restore(knowledge: Knowledge, folder: Path) -> Rows:
     records = msgspec.msgpack.decode((folder / "neighbours.msgpack").read_bytes(), type=_Neighbours)
     told: dict[str, Any] = msgspec.structs.asdict(records) | _arrays(folder, "neighbours-")
     knowledge.neighbours.restore(NeighbourState(**told))
-    model = msgspec.msgpack.decode((folder / "vectors.msgpack").read_bytes(), type=str | None)
-    if model is not None:
-        knowledge.index.name(model)
+    vectors = msgspec.msgpack.decode((folder / "vectors.msgpack").read_bytes(), type=_Vectors)
+    if vectors.model is not None and vectors.model != knowledge.index.model:
+        knowledge.index.replace_empty(vectors.model, vectors.dim)
     knowledge.index.restore(folder / "index")
+    if vectors.following is not None:
+        knowledge.index.restore_next(folder / "next", *vectors.following)
     knowledge.replica.restore(np.load(folder / "vectors-ts.npy"))
     available = knowledge.items.available
     # What may be found is decided by the item table alone, whatever the index has kept of it.

@@ -17,23 +17,24 @@ Place = tuple[str, int]
 class Origin:
     """Where a state comes from, as it is now.
 
-    ``topics`` holds each topic's id, ``bounds`` per topic and partition its first offset and the one after its last.
+    ``models`` holds, per digest, the dimension of each model whose vectors are of use here; ``topics`` holds each topic's id,
+    ``bounds`` per topic and partition its first offset and the one after its last.
     """
 
-    model_digest: str
-    dim: int
+    models: Mapping[str, int]
     made_with: Mapping[str, str]
     cluster: str
     topics: Mapping[str, str]
     bounds: Mapping[Place, tuple[int, int]]
 
-    def manifest(self, made_at: int, next_offsets: Mapping[Place, int]) -> Manifest:
-        """Return the manifest of a snapshot that stands for these offsets."""
+    def manifest(self, made_at: int, next_offsets: Mapping[Place, int], model: tuple[str, int] | None = None) -> Manifest:
+        """Return the manifest of a snapshot that stands for these offsets; ``model`` is what is served, else our first one."""
+        digest, dim = model or next(iter(self.models.items()))
         per_topic = {
             topic: TopicNote(id_, {number: offset for (name, number), offset in next_offsets.items() if name == topic})
             for topic, id_ in self.topics.items()
         }
-        return Manifest(STATE, made_at, self.model_digest, self.dim, dict(self.made_with), self.cluster, per_topic)
+        return Manifest(STATE, made_at, digest, dim, dict(self.made_with), self.cluster, per_topic)
 
     def check(self, manifest: Manifest, now_ms: int, max_age_ms: int) -> None:
         """Raise SnapshotError unless a state can go on from this snapshot.
@@ -58,8 +59,9 @@ class Origin:
     def _check_made_by(self, manifest: Manifest) -> None:
         if manifest.state != STATE:
             raise _refusal("state", f"its state has version {manifest.state}, this version reads {STATE}")
-        if (manifest.model_digest, manifest.dim) != (self.model_digest, self.dim):
-            told = f"{manifest.model_digest} of dimension {manifest.dim}, this worker's is {self.model_digest} of {self.dim}"
+        if self.models.get(manifest.model_digest) != manifest.dim:
+            ours = ", ".join(f"{digest} of {dim}" for digest, dim in self.models.items())
+            told = f"{manifest.model_digest} of dimension {manifest.dim}, this worker's is {ours}"
             raise _refusal("model", f"its vectors are of the model {told}")
         if manifest.made_with != self.made_with:
             names = sorted(name for name, _ in manifest.made_with.items() ^ self.made_with.items())

@@ -32,7 +32,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "events.searches": {"query": "thing"},
     "events.impressions": {"item_ids": ["good"]},
 }
-INTERNAL = {topic for topic in TOPICS if TOPICS[topic].encoding == "msgpack"}
+INTERNAL = {name for name, topic in TOPICS.items() if topic.internal and topic.payload is not None}
 
 
 def _letters(shop: Shop) -> list[dict[str, Any]]:
@@ -52,7 +52,7 @@ def test_bad_messages_are_listed_with_their_reasons_and_come_in_once_mended(tmp_
         for topic, value in VALUES.items():
             oversized = b'{"ts":%d,"x":"%s"}' % (ts, b"x" * (TOPICS[topic].max_value_bytes + 1))
             shop.publish([(topic, "k", b'{"broken'), (topic, "k", oversized), (topic, "late", value | {"ts": ts + DAY_MS})])
-        shop.publish([(topic, "k", b"\xc1 not msgpack") for topic in INTERNAL])
+        shop.publish([(topic, "k", b"\xc1 neither msgpack nor JSON") for topic in INTERNAL])
         # The stream goes on: good messages behind the bad ones have their effect.
         shop.publish([(STOCK, "other", {"quantity": 0, "ts": ts}), (CLICKS, "visitor", {"item_id": "good", "ts": ts})])
         await_until(lambda: shop.redis.sismember("soldout", "other"), "the stock fact behind the bad ones")

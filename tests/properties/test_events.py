@@ -70,6 +70,12 @@ NEIGHBOURS = st.builds(m.Neighbour, item_id=IDS, together=WEIGHTS, bought=WEIGHT
 LINES = st.builds(m.OrderLine, item_id=IDS, quantity=QUANTITY, price=st.none() | MONEY)
 
 #: Any valid value of each topic.
+CHOICES = st.builds(
+    m.ModelChoice,
+    settings=st.dictionaries(st.text(max_size=64), st.text(max_size=9) | st.booleans() | st.integers(0, 9999), max_size=4),
+    digest=st.text("0123456789abcdef", min_size=1, max_size=64),
+    dim=st.integers(1, 8192),
+)
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "items.catalog": st.builds(
         m.CatalogItem,
@@ -105,6 +111,14 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     ),
     "item-neighbours": st.builds(
         m.ItemNeighbours, as_of=TIMES, popularity=WEIGHTS, neighbours=_many(NEIGHBOURS), state=st.binary(max_size=64)
+    ),
+    "model-plan": st.builds(
+        m.ModelPlan,
+        version=st.integers(1, 99),
+        wanted=CHOICES,
+        previous=st.none() | CHOICES,
+        ts=TIMES,
+        keep_until=st.integers(0, 2**50),
     ),
 }
 TOPIC_NAMES = sorted(VALUES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamrec.embedding.vectors import pack_vectors
-from streamrec.events import ItemVector
+from streamrec.events import ItemVector, slot_key
 from streamrec.index import ExactIndex, Generations, HnswIndex, VectorIndex, VectorReplica
 
 T0 = 1_767_225_600_000
@@ -154,3 +155,32 @@ def test_the_same_messages_in_batches_of_any_size_end_in_the_same_index_for_one_
     everything = np.arange(len(NAMES))
     np.testing.assert_array_equal(one.index.vectors(everything), many.index.vectors(everything))
     assert len(one.index) == len(many.index)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sets(ITEMS, min_size=1), st.sets(ITEMS), st.randoms(use_true_random=False), st.data())
+def test_a_compacted_topic_in_the_middle_of_a_planned_change_gives_the_old_model_whole_in_any_order(
+    served: set[str], done: set[str], rng: Random, data: st.DataObject
+) -> None:
+    """Partitions come in any order, in batches of any size; the new model takes over if it covers the old one, and only then."""
+    done &= served
+    messages = [(slot_key(item, ""), made("m1", item, 1)) for item in sorted(served)]
+    messages += [(slot_key(item, "2"), made("m2", item, 1)) for item in sorted(done)]
+    rng.shuffle(messages)
+    index = Generations(exact(DIMS["m1"]), exact, "m1")
+    fed = VectorReplica(ROWS.__getitem__, index, "m1")
+    fed.held = True
+    fed.follow("m2", DIMS["m2"], {"m1": "", "m2": "2"})
+    while messages:
+        size = data.draw(st.integers(1, 8))
+        fed.apply(messages[:size])
+        del messages[:size]
+        assert fed.model_digest == "m1"
+    fed.held = False
+    fed.settle()
+    model = "m2" if done == served else "m1"
+    assert fed.model_digest == model
+    everything = np.arange(len(NAMES))
+    for item in served:
+        assert index.vectors(everything)[ROWS[item]].tolist() == numbers(made(model, item, 1))
+    assert len(index) == len(served)

@@ -99,6 +99,12 @@ class Backlog:
                 if place in self._partitions and end >= 0:
                     self._partitions[place].see(end, now_s)
 
+    def handled(self, place: Place) -> int | None:
+        """Return the partition's first offset that is not handled; None where nothing is known of it."""
+        with self._lock:
+            partition = self._partitions.get(place)
+            return None if partition is None else partition.handled
+
     def keep(self, places: Collection[Place]) -> None:
         """Forget all partitions but these."""
         with self._lock:

@@ -14,7 +14,7 @@ from workers.transport.client import LIBRARY_LOG, common
 from workers.transport.refusal import Refusal, unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from confluent_kafka import KafkaError, Message
@@ -28,8 +28,10 @@ _STEP_S = 0.05
 class _Sent:
     """What one thread has sent since its last flush, and what became of it; told by whichever thread serves the callbacks."""
 
-    def __init__(self) -> None:
+    def __init__(self, reached: dict[str, dict[int, int]]) -> None:
         self._lock = threading.Lock()
+        #: Per watched topic and partition, the offset after the last message that arrived; shared by all threads.
+        self._reached = reached
         self.open = 0
         self.failure: KafkaError | None = None
 
@@ -38,11 +40,13 @@ class _Sent:
         with self._lock:
             self.open += n
 
-    def heard(self, error: KafkaError | None, _message: Message) -> None:
+    def heard(self, error: KafkaError | None, message: Message) -> None:
         """Hear of one message that it arrived, or why not."""
         with self._lock:
             self.open -= 1
             self.failure = error or self.failure
+        if self._reached and error is None and (ends := self._reached.get(message.topic() or "")) is not None:
+            ends[message.partition() or 0] = (message.offset() or 0) + 1
 
 
 class Producer:
@@ -57,6 +61,7 @@ class Producer:
         self._kafka = kafka
         self._refusal = Refusal(kafka)
         self._own = threading.local()
+        self._reached: dict[str, dict[int, int]] = {}
         self._replacing = threading.Lock()
         self._make = partial(
             KafkaProducer,
@@ -74,6 +79,10 @@ class Producer:
             logger=LIBRARY_LOG,
         )
         self._client = self._make()
+
+    def watch(self, topic: str) -> Mapping[int, int]:
+        """Return, per partition and kept up from now on, the offset after our last message of the topic that arrived."""
+        return self._reached.setdefault(topic, {})
 
     def send(self, topic: str, key: str | bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()) -> None:
         """Put a message into the send buffer; wait while the buffer is full.
@@ -108,7 +117,7 @@ class Producer:
         deadline, sent, client = time.monotonic() + timeout_s, self._sent(), self._client
         while sent.open and time.monotonic() < deadline:
             client.flush(_STEP_S)
-        self._own.sent = _Sent()  # what is heard later of these messages says nothing of the next
+        self._own.sent = _Sent(self._reached)  # what is heard later of these messages says nothing of the next
         if sent.failure is None and not sent.open:
             return
         problem = sent.failure or f"{sent.open} messages were not acknowledged within {timeout_s:.0f} s"
@@ -130,7 +139,7 @@ class Producer:
     def _sent(self) -> _Sent:
         sent: _Sent | None = getattr(self._own, "sent", None)
         if sent is None:
-            sent = self._own.sent = _Sent()
+            sent = self._own.sent = _Sent(self._reached)
         return sent
 
     def _replace(self, client: KafkaProducer) -> None:

@@ -19,7 +19,8 @@ from streamrec.client import Answer
 from streamrec.clock import ManualClock
 from streamrec.config import Settings
 from streamrec.errors import BrokerUnavailable
-from streamrec.events.topics import TOPICS
+from streamrec.events import ModelPlan, decode
+from streamrec.events.topics import MODEL_PLAN, TOPICS
 from streamrec.lists import functions
 from streamrec.lists.packing import ListItem
 from streamrec.lists.visitors import MemoryVisitorStore
@@ -115,6 +116,10 @@ class MemoryBroker:
     def dead_letters(self) -> Iterator[Letter]:
         self._answer()
         yield from self.letters
+
+    def plan(self) -> ModelPlan | None:
+        known = [decode(MODEL_PLAN, b"plan", value, NOW_MS).value for topic, _, value in self.sent if topic == MODEL_PLAN]
+        return cast("ModelPlan", known[-1]) if known else None
 
     def outbox(self) -> MemoryOutbox:
         self._answer()
@@ -249,7 +254,7 @@ class FakeParts(Parts):
             raise ConnectionRefusedError(f"nobody listens at {url}")
         return self.pages[url]
 
-    def heartbeat(self, worker_id: str, *roles: str, ready: bool = True, url: str = "http://w:1", **more: int) -> None:
+    def heartbeat(self, worker_id: str, *roles: str, ready: bool = True, url: str = "http://w:1", **more: int | str) -> None:
         state = {
             "id": worker_id,
             "pid": 1,

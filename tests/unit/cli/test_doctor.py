@@ -33,7 +33,7 @@ def test_all_is_green_where_all_is_there(parts: FakeParts) -> None:
     text = run(parts, "doctor").stdout
     for part in (
         "ok  broker",
-        "all 13 are there",
+        "all 14 are there",
         "Valkey 9.1.0",
         "library streamrec is loaded",
         "w-1",

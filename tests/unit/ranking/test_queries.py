@@ -42,3 +42,15 @@ def test_the_cache_is_bounded_and_forgets_what_was_asked_longest_ago() -> None:
 
 def test_without_an_encoder_queries_have_no_vector() -> None:
     assert [a.shape for a in QueryVectors(None, ExactIndex(2), 2).get(["tea"])] == [(0, 2)]
+
+
+def test_no_vector_of_one_model_is_kept_for_another() -> None:
+    """Two models may have one dimension: nothing but the name would tell their vectors apart."""
+    model = ["m1"]
+    sides = {"m1": [1.0, 0.0], "m2": [0.0, 1.0]}
+    vectors = QueryVectors(
+        lambda texts: np.array([sides[model[0]]] * len(texts), np.float32), ExactIndex(2), 10, model=lambda: model[0]
+    )
+    assert vectors.get(["tea"])[0].tolist() == [[1, 0]]
+    model[0] = "m2"
+    assert vectors.get(["tea"])[0].tolist() == [[0, 1]]

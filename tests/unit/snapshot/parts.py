@@ -17,8 +17,7 @@ from streamrec.snapshot.origin import made_with
 from tests.unit.recommender.rooms import ENCODER, T0, settings
 
 ORIGIN = Origin(
-    model_digest=ENCODER.digest,
-    dim=16,
+    models={ENCODER.digest: 16},
     made_with=made_with(settings()),
     cluster="c1",
     topics={CATALOG: "t1", STOCK: "t2"},
