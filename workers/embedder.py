@@ -20,7 +20,7 @@ from workers.pace import LARGEST, Pressure, Slices
 from workers.parts import Parts, Role
 from workers.pictures import PictureLane
 from workers.sweeper import Sweeper
-from workers.transport.admin import partitions
+from workers.transport.admin import partitions_of
 from workers.transport.batch import pairs, values
 from workers.transport.partitioner import partition_of
 from workers.transport.plan import read_plan
@@ -74,7 +74,7 @@ class EmbedderRole:
         settings = parts.settings
         #: Why the model that is wanted is not in play here; empty while it is.
         self.problem = ""
-        self._partitions = partitions(settings.kafka)[CATALOG]
+        self._partitions = partitions_of(settings.kafka, [CATALOG])[CATALOG]
         self._retry: tuple[ModelPlan, float] | None = None
         plan, encoders = self._first_plan()
         first: Encoder = load_encoder(settings.model) if plan is None else encoders[plan.wanted.digest]

@@ -29,7 +29,7 @@ from workers.parts import Parts, Role
 from workers.saved import Saved
 from workers.share import PartitionShare
 from workers.sweeper import Sweeper
-from workers.transport.admin import partitions
+from workers.transport.admin import partitions_of
 from workers.transport.batch import pairs, values
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Recommender:
         self.pipelines = [shop, vectors, plans, visits, history]
         self.forgotten = ForgottenVisitors(parts.redis)
         self.adopted: frozenset[Place] = frozenset()
-        share = PartitionShare(self.visits_reader, partitions(settings.kafka)[CLICKS])
+        share = PartitionShare(self.visits_reader, partitions_of(settings.kafka, [CLICKS])[CLICKS])
         observer, clock = parts.observer, parts.clock
         learning = settings.learning
         self.lessons = Lessons(self.knowledge, RedisWeightStore(parts.redis, Bounds.of(learning)), learning, clock, observer)

@@ -53,6 +53,17 @@ def partitions(kafka: KafkaSettings) -> dict[str, int]:
     return {name: len(topic.partitions) for name, topic in metadata.topics.items() if topic.error is None}
 
 
+def partitions_of(kafka: KafkaSettings, topics: Collection[str]) -> dict[str, int]:
+    """Return the number of partitions of each of these topics.
+
+    Raises BrokerUnavailable, also where the broker shows us one of them not.
+    """
+    counts = partitions(kafka)
+    if missing := sorted(set(topics) - counts.keys()):
+        raise BrokerUnavailable(f"Kafka at {kafka.bootstrap} {UNSEEN} {', '.join(missing)}; {CREATE}")
+    return {topic: counts[topic] for topic in topics}
+
+
 def ensure_topics(
     kafka: KafkaSettings, partitions: int | None = None, replication_factor: int | None = None
 ) -> dict[str, Literal["created", "exists"]]:
@@ -133,9 +144,7 @@ def identities(kafka: KafkaSettings, topics: Collection[str]) -> tuple[str, dict
 
     Brokers older than Apache Kafka 2.8 give all topics one id. Raises BrokerUnavailable.
     """
-    counts = partitions(kafka)  # waits for a broker that is not there yet, and says why it would not have us
-    if missing := sorted(set(topics) - counts.keys()):
-        raise BrokerUnavailable(f"Kafka at {kafka.bootstrap} {UNSEEN} {', '.join(missing)}; {CREATE}")
+    partitions_of(kafka, topics)  # waits for a broker that is not there yet, and says why it would not have us
     refusal = Refusal(kafka, silent=True)
     client = _client(kafka, refusal)
     try:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
-from streamrec.errors import BrokerUnavailable
-from workers.transport.admin import CREATE, UNSEEN, partitions
+from workers.transport.admin import partitions_of
 from workers.transport.client import LIBRARY_LOG, reader
 from workers.transport.reader import Reader
 
@@ -32,11 +31,8 @@ class ReplicaReader(Reader):
         self._unread: set[Place] = set()
 
     def _open(self) -> Consumer:
-        counts = partitions(self.kafka)
-        missing = [topic for topic in self.topics if topic not in counts]
-        if missing:
-            raise BrokerUnavailable(f"Kafka at {self.kafka.bootstrap} {UNSEEN} {', '.join(missing)}; {CREATE}")
-        self._unread = {(topic, number) for topic in self.topics for number in range(counts[topic])}
+        counts = partitions_of(self.kafka, self.topics)
+        self._unread = {(topic, number) for topic, count in counts.items() for number in range(count)}
         # What lies before is applied already; with nothing delivered there is no other word of how far this reader is.
         self.backlog.done({place: offset for place, offset in self._start_at.items() if place in self._unread})
         # A group id is asked for by librdkafka and used for nothing: no subscription, no commits.
