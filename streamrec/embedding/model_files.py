@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from streamrec.errors import ModelError
 
 Precision = Literal["float32", "float16", "int8"]
+
+
+def package_file(module: str, path: str) -> Path | None:
+    """Return a file of an installed package, which is not imported; None where it is not there."""
+    spec = find_spec(module)
+    file = Path(spec.origin).parent / path if spec is not None and spec.origin is not None else None
+    return file if file is not None and file.is_file() else None
 
 
 def source_digest(version: str, *paths: Path) -> str:

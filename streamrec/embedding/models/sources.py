@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from streamrec.config import ModelSettings
-from streamrec.embedding import minilm, use
+from streamrec.embedding import minilm, model_files, use
 from streamrec.embedding.models import e5, graphs, hub
 from streamrec.embedding.models.entry import Hub, ModelEntry, Package
 from streamrec.embedding.onnx_encoder import EncoderFiles
@@ -98,11 +98,7 @@ def state_of(entry: ModelEntry, settings: ModelSettings) -> str:
 def packaged(place: str) -> Path | None:
     """Return a file ``module:path`` of an installed package, without importing the package; None where it is not there."""
     module, _, path = place.partition(":")
-    spec = find_spec(module)
-    if spec is None or spec.origin is None:
-        return None
-    file = Path(spec.origin).parent / path
-    return file if file.is_file() else None
+    return model_files.package_file(module, path)
 
 
 def _said(settings: ModelSettings, entry: ModelEntry, name: str) -> Any:

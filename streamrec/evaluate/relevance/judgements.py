@@ -24,10 +24,12 @@ import msgspec
 from streamrec.demo.data import JsonLines
 from streamrec.demo.data.jsonl import find
 from streamrec.errors import DataError
+from streamrec.evaluate.json_lines import json_lines
 from streamrec.events import CatalogItem
 
 #: The gain of a grade is 2 to the power of it: beyond this one document would be all that counts.
 MAX_GRADE: Final = 10
+_ADVICE: Final = "correct the line or take it out"
 EXPECTED: Final = (
     "a folder with catalogue.jsonl and judgements.csv (query,item_id,grade), the Chorus data set, QBQTC or JD's labelled titles, "
     "or a folder of such folders"
@@ -103,7 +105,7 @@ def _recognised(folder: Path) -> Reader | None:
     if (folder / "test_public.jsonl.gz").is_file():
         return partial(_read_qbqtc, folder.resolve())
     titles = folder / "titles.jsonl.gz"
-    if titles.is_file() and "source" in next(iter(_lines(titles)), {}):
+    if titles.is_file() and "source" in next(iter(json_lines(titles, _ADVICE)), {}):
         return partial(_read_jd, folder.resolve())
     return None
 
@@ -157,19 +159,8 @@ def _rows(path: Path, columns: tuple[str, str, str]) -> Iterator[tuple[int, tupl
         raise DataError(msg) from error
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    number = 0
-    try:
-        with gzip.open(path, "rb") as file:
-            for line in file:
-                number += 1
-                yield msgspec.json.decode(line, type=dict[str, Any])
-    except (OSError, EOFError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise _bad(path, number, str(error)) from error
-
-
 def _bad(path: Path, number: int, problem: str) -> DataError:
-    return DataError(f"{path}, line {number}: {problem}; correct the line or take it out")
+    return DataError(f"{path}, line {number}: {problem}; {_ADVICE}")
 
 
 # -- Chorus -------------------------------------------------------------------------------------------------------------
@@ -177,7 +168,7 @@ def _bad(path: Path, number: int, problem: str) -> DataError:
 
 def _read_chorus(folder: Path) -> LabelledSet:
     products = folder / "products.jsonl.gz"
-    items = {str(_field(products, fields, "id")): _product(products, fields) for fields in _lines(products)}
+    items = {str(_field(products, fields, "id")): _product(products, fields) for fields in json_lines(products, _ADVICE)}
     queries, notes = _judged(folder / "Broad_Query_Set_rated.csv", ("query", "docid", "rating"), items)
     translated = _translated("icecat_chorus.json", queries)
     variants = {
@@ -240,7 +231,7 @@ def _read_qbqtc(folder: Path) -> LabelledSet:
     ids: dict[str, str] = {}
     pairs: dict[tuple[str, str], int] = {}
     for path in paths:
-        for fields in _lines(path):
+        for fields in json_lines(path, _ADVICE):
             title, query = str(_field(path, fields, "title"))[:1024], str(_field(path, fields, "query"))
             item_id = ids.setdefault(title, f"t{len(ids)}")
             items.setdefault(item_id, CatalogItem(title=title, ts=_SOME_MS))
@@ -273,7 +264,7 @@ def _read_jd(folder: Path) -> LabelledSet:
     path = folder / "titles.jsonl.gz"
     items: dict[str, CatalogItem] = {}
     named: dict[str, dict[str, int]] = {}
-    for fields in _lines(path):
+    for fields in json_lines(path, _ADVICE):
         if fields.get("source") == "gold_dev":
             item_id = str(_field(path, fields, "id"))
             items[item_id] = CatalogItem(title=str(_field(path, fields, "title"))[:1024], ts=_SOME_MS)

@@ -9,7 +9,6 @@ goods in one language among those in the other, from the translations of queries
 
 from __future__ import annotations
 
-import gzip
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +20,11 @@ import msgspec
 import numpy as np
 
 from streamrec.errors import DataError
+from streamrec.evaluate.json_lines import json_lines
 from streamrec.events import CatalogItem
 
+#: For who gives a file that cannot be read.
+_ADVICE: Final = "give the file as it was published"
 EXPECTED: Final = "a folder that holds icecat_chorus/products.jsonl.gz or jd_titles_zh/titles.jsonl.gz"
 _SOME_MS: Final = 1_577_836_800_000
 _SHORTEST, _LONGEST = 30, 200
@@ -114,7 +116,7 @@ def _task(name: str, description: str, items: Sequence[CatalogItem], asked: Sequ
 
 
 def _icecat(path: Path, draw: _Draw) -> Iterator[Task]:
-    lines = list(_lines(path))
+    lines = list(json_lines(path, _ADVICE))
     items = [_product(fields) for fields in lines]
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     for place, fields in enumerate(lines):
@@ -164,7 +166,7 @@ def _words(text: str) -> set[str]:
 
 
 def _jd(path: Path, draw: _Draw) -> Iterator[Task]:
-    lines = [fields for fields in _lines(path) if fields.get("source") == "gold_dev"]
+    lines = [fields for fields in json_lines(path, _ADVICE) if fields.get("source") == "gold_dev"]
     items = [CatalogItem(title=str(fields["title"])[:1024], ts=_SOME_MS) for fields in lines]
     groups: dict[frozenset[str], list[int]] = defaultdict(list)
     for place, fields in enumerate(lines):
@@ -206,15 +208,3 @@ def _translated(name: str) -> dict[str, dict[str, str]]:
     held = msgspec.json.decode(files("streamrec.evaluate.same_goods").joinpath("translations", "titles.json").read_bytes())
     found: dict[str, dict[str, str]] = held[name]
     return found
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    number = 0
-    try:
-        with gzip.open(path, "rb") as file:
-            for line in file:
-                number += 1
-                yield msgspec.json.decode(line, type=dict[str, Any])
-    except (OSError, EOFError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        msg = f"{path}, line {number}: {error}; give the file as it was published"
-        raise DataError(msg) from error

