@@ -136,7 +136,7 @@ def _check(figures: dict[str, Any]) -> None:
 @pytest.mark.integration
 def test_one_run_measures_every_design_whose_parts_are_installed(vectors: NDArray[np.float16]) -> None:
     told: list[str] = []
-    result = run(items=ITEMS, users=USERS, reads=100, flips_per_s=200, probes=20, vectors=vectors, say=told.append)
+    result = run(items=ITEMS, users=USERS, reads=3000, flips_per_s=1000, probes=20, vectors=vectors, say=told.append)
     json.dumps(result)
     assert list(result["designs"]) == list(DESIGNS)
     present = {name: figures for name, figures in result["designs"].items() if figures}
